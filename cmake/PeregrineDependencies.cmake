@@ -1,0 +1,28 @@
+# Everything the house stands on; script/bootstrap installs what is missing.
+# OpenVINO's wheel (headers, libraries, CMake config) is unpacked under .deps by script/bootstrap.
+set(PEREGRINE_DEPS ${PROJECT_SOURCE_DIR}/.deps CACHE PATH "Where script/bootstrap unpacked pinned wheels")
+
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Eigen3 REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(Libav REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
+pkg_check_modules(Cairo REQUIRED IMPORTED_TARGET cairo)
+find_package(tomlplusplus QUIET)
+if(NOT tomlplusplus_FOUND)
+  pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+  add_library(tomlplusplus::tomlplusplus ALIAS PkgConfig::tomlplusplus)
+endif()
+find_package(Protobuf REQUIRED)
+find_package(OpenVINO REQUIRED COMPONENTS Runtime PATHS ${PEREGRINE_DEPS}/openvino/openvino/cmake NO_DEFAULT_PATH)
+
+if(PEREGRINE_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+if(PEREGRINE_BUILD_BENCH)
+  find_package(benchmark REQUIRED)
+endif()

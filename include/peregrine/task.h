@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "peregrine/engine.h"
+
+namespace peregrine {
+
+/// What a model's outputs mean.
+enum class Task : std::uint8_t { kDetect, kSegment, kPose, kObb, kClassify, kEmbed, kDepth };
+/// "detect", "segment", "pose", "obb", "classify", "embed", "depth".
+const char* to_string(Task task);
+
+/// A model file as far as it can be known without running it.
+struct ModelInfo {
+  std::string path;
+  std::vector<TensorSpec> inputs;               ///< unknown dimensions are -1
+  std::vector<TensorSpec> outputs;              ///< unknown dimensions are -1
+  std::map<std::string, std::string> metadata;  ///< ONNX metadata_props, verbatim
+};
+
+}  // namespace peregrine

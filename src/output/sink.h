@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peregrine/detections.h"
+#include "vision/task_spec.h"
+
+namespace peregrine::output {
+
+/// What a sink must know of a stream before its first frame.
+struct StreamInfo {
+  int stream = 0;
+  std::string source;  ///< as the user named it, credentials removed
+  int width = 0, height = 0;
+  Rational frame_rate;  ///< nominal; {0, 1} when unknown
+  Rational time_base{1, 1};
+};
+
+/// Where answers go. Thread-safe: streams call it from their own threads; the frames of one stream
+/// come in order. Throws `Error(kOutput)` with the path when the disk is full or the path
+/// unwritable; what was written before stays valid.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  /// Whether `frame` in `write` must hold the picture.
+  virtual bool wants_picture() const { return false; }
+  virtual void open_stream(const StreamInfo& stream) = 0;
+  /// `frame` is empty unless `wants_picture()`.
+  virtual void write(const FrameResult& result, const Frame& frame) = 0;
+  virtual void write_gap(const StreamGap&) {}
+  virtual void close_stream(int /*stream*/) {}
+  /// Completes the file and gives it its final name. Not called after a failure: the temporary
+  /// stays.
+  virtual void finish() = 0;
+  /// Paths written, for the summary.
+  virtual std::vector<std::string> paths() const = 0;
+};
+
+/// `path` "-" is stdout. Frames appear as they come, each line whole.
+std::unique_ptr<Sink> make_jsonl_sink(const std::string& path, std::vector<std::string> labels);
+/// MOT challenge text, 10 columns, 1-based. With several streams, one file a stream: `path` gets
+/// "-N" before its extension.
+std::unique_ptr<Sink> make_mot_sink(const std::string& path);
+/// COCO results: one JSON array of {image_id, category_id, bbox, score, segmentation?, keypoints?}.
+std::unique_ptr<Sink> make_coco_sink(const std::string& path);
+
+struct AnnotateOptions {
+  std::vector<std::string> labels;
+  int bit_rate = 0;  ///< 0 lets the encoder choose by picture size
+};
+/// Annotated MP4 (H.264 where libav has an encoder, else MPEG-4), fragmented so that a killed run
+/// still plays. With several streams, one file a stream, named as for MOT.
+std::unique_ptr<Sink> make_annotated_video_sink(const std::string& path,
+                                                const AnnotateOptions& options);
+
+}  // namespace peregrine::output

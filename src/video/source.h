@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "peregrine/detections.h"
+#include "peregrine/frame.h"
+
+namespace peregrine::video {
+
+struct SourceOptions {
+  double start_seconds = 0;     ///< frames before it are decoded where needed and dropped
+  double end_seconds = 0;       ///< 0: to the end
+  std::int64_t every = 1;       ///< deliver each Nth decoded frame
+  std::int64_t max_frames = 0;  ///< delivered frames; 0: all
+  int max_side = 8192;          ///< larger pictures are refused
+  int decoder_threads = 0;      ///< 0: libav chooses
+  double stall_seconds = 3;     ///< a live source silent for this long is reconnected
+  double backoff_min_seconds = 0.5;
+  double backoff_max_seconds = 30;
+  double connect_seconds = 10;  ///< a first connection that takes longer fails
+  int max_reconnects = -1;      ///< -1: for ever
+};
+
+/// Fixed facts once a source is open.
+struct SourceInfo {
+  std::string name;           ///< as given, credentials removed
+  int width = 0, height = 0;  ///< as displayed
+  Rational time_base{1, 1};
+  Rational frame_rate{0, 1};     ///< nominal; {0, 1} when unknown
+  std::int64_t frame_count = 0;  ///< 0 when unknown
+  double duration_seconds = 0;   ///< 0 when unknown
+  std::string codec;             ///< "h264", "png", ...
+  bool live = false;             ///< cannot wait: frames it has produced are lost unless taken
+};
+
+/// What `Source::read` found.
+struct EndOfStream {};
+using SourceEvent = std::variant<Frame, StreamGap, EndOfStream>;
+
+/// One stream of frames. Used from one thread; `interrupt` may come from any.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual const SourceInfo& info() const = 0;
+  /// The next frame, in presentation order; blocks. A change of resolution in mid-stream shows in
+  /// the frame. Corrupt packets are skipped and counted. Throws `Error(kInputCorrupt)` when nothing
+  /// more can be had although the stream has not ended (a file truncated in the middle ends so,
+  /// after its last whole frame).
+  virtual SourceEvent read() = 0;
+  /// Makes a blocked `read` (or reconnect) return `EndOfStream` soon.
+  virtual void interrupt() noexcept = 0;
+  virtual std::int64_t corrupt_packets() const { return 0; }
+};
+
+/// What the user wrote on the command line becomes single sources: a file, a folder or glob (its
+/// videos one source each; its pictures together one source, in natural order), a `.txt` list (one
+/// source a line,
+/// `#` comments), `rtsp://`, `http://`, `https://`, `-` (standard input), `synth:` (later). Nothing
+/// is opened. Throws `Error(kInputNotFound)` when a folder or glob holds nothing to read.
+struct SourceSpec {
+  enum class Kind : std::uint8_t { kFile, kPictures, kNetwork, kPipe } kind = Kind::kFile;
+  std::string name;  ///< for people and for the output's "source" field, credentials removed
+  std::string url;   ///< what libav opens
+  std::vector<std::string> files;  ///< the pictures of kPictures
+};
+std::vector<SourceSpec> expand_sources(const std::vector<std::string>& arguments);
+
+/// Opens with the CPU decoder. Throws `Error(kInputNotFound)`, `Error(kInputCorrupt)` or
+/// `Error(kInputUnsupported)`, naming the source.
+std::unique_ptr<Source> open_source(const SourceSpec& spec, const SourceOptions& options);
+
+}  // namespace peregrine::video

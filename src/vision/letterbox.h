@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "peregrine/detections.h"
+#include "vision/task_spec.h"
+
+namespace peregrine::vision {
+
+/// The map from model input pixels back to source pixels: source = (input - pad) / scale.
+struct Letterbox {
+  float scale_x = 1, scale_y = 1;  ///< equal unless the fit is kStretch
+  float pad_x = 0, pad_y = 0;      ///< pixels of the input left and above the picture
+  int source_width = 0, source_height = 0;
+
+  Box to_source(const Box& box) const;  ///< clipped to the source
+  void point_to_source(float& x, float& y) const;
+};
+
+/// Placement of a `source_width` x `source_height` picture in the model's input, as the models were
+/// trained: scaled size rounded to whole pixels, centred, odd padding split as round(pad - 0.1)
+/// before.
+Letterbox place(int source_width, int source_height, const InputSpec& input);
+
+/// Colour conversion, bilinear resize (pixel centres at half-integers, no antialiasing: OpenCV's
+/// INTER_LINEAR), padding and normalisation in one pass from a host frame of any host
+/// `PixelFormat`. Writes planar RGB float32 [3, height, width] at `out`. The same pixels as the
+/// double-precision reference within 1/255 + rounding. Throws `Error(kInvalidArgument)` for a
+/// device frame.
+Letterbox preprocess(const Frame& frame, const InputSpec& input, float* out);
+
+/// The same for the part of the frame inside `crop` (source pixels, clipped), stretched to the
+/// whole input: how ReID crops are cut.
+void preprocess_crop(const Frame& frame, const Box& crop, const InputSpec& input, float* out);
+
+}  // namespace peregrine::vision
