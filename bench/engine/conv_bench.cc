@@ -2,6 +2,7 @@
 // Every convolution of a network by every kernel that can run it: checks, then times, then chains
 // the best ones as the network would. Writes all figures as JSON lines; prints tables.
 //   bench_engine_conv [--model yolo11n] [--batch 1,8,32] [--json FILE] [--floor]
+//                     [--only CONVOLUTION] [--tactic NAME]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -99,7 +100,8 @@ struct Candidate {
 /// no reference for the same bytes, and tests/engine/cuda checks them.
 bool has_own_layout(const ConvCase& c) { return is_stem(c) || c.groups > 1; }
 
-std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p) {
+std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p,
+                                  const std::string& only_tactic) {
   std::vector<Candidate> all;
   if (is_stem(c)) {
     all.push_back({"stem", [](const ConvParams& q, bool overlapped, cudaStream_t stream) {
@@ -131,7 +133,7 @@ std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p) {
 
 /// The fastest candidate; throws where one gives a wrong answer.
 Candidate best(const ConvCase& c, const Problem& problem, const Pictures& pictures,
-               const cuda::Stream& stream, std::ostream& json) {
+               const std::string& only_tactic, const cuda::Stream& stream, std::ostream& json) {
   ConvParams p = problem.params;
   p.source[0].data = pictures.first.data();
   p.output = pictures.second.data();
@@ -147,12 +149,12 @@ Candidate best(const ConvCase& c, const Problem& problem, const Pictures& pictur
     cuda::launch_conv_direct(direct, true, false, stream.get());
   }
   Candidate winner;
-  for (Candidate& candidate : candidates(c, p)) {
+  for (Candidate& candidate : candidates(c, p, only_tactic)) {
     if (!has_own_layout(c)) {
       CUDA_CHECK(cudaMemsetAsync(p.output, 0xff, count * 2, stream.get()));
       candidate.launch(p, true, stream.get());
       const double error =
-          relative_error_half(problem.output.data(), problem.expected.data(), count, stream.get());
+          relative_error_half(p.output, pictures.expected.data(), count, stream.get());
       if (!(error < 1e-3)) {
         throw Error(ErrorCode::kInternal, fmt::format("{} is wrong on {} (batch {}): error {:.2e}",
                                                       candidate.name, c.name, p.batch, error));
@@ -172,7 +174,12 @@ Candidate best(const ConvCase& c, const Problem& problem, const Pictures& pictur
   return winner;
 }
 
-void run_network(const std::string& model, int batch, const cuda::Stream& stream,
+/// Limits a run to one convolution or tactic, for a profiler; empty takes all.
+struct Only {
+  std::string convolution, tactic;
+};
+
+void run_network(const std::string& model, int batch, const Only& only, const cuda::Stream& stream,
                  std::ostream& json) {
   struct Chosen {
     const ConvCase* c;
@@ -189,8 +196,9 @@ void run_network(const std::string& model, int batch, const cuda::Stream& stream
       "TFLOP/s", "TB/s");
   for (const ConvCase& c : kConvCases) {
     if (model != c.model) continue;
+    if (!only.convolution.empty() && only.convolution != c.name) continue;
     Problem problem = make_problem(c, batch, stream);
-    const Candidate winner = best(c, problem, pictures, stream, json);
+    const Candidate winner = best(c, problem, pictures, only.tactic, stream, json);
     // What one H200 measured: 790 TFLOP/s, 4.3 TB/s.
     const double bound = std::max(problem.flops / 790e6, problem.bytes / 4.3e6);
     fmt::print(
@@ -261,6 +269,7 @@ std::vector<std::string> split(const std::string& list) {
 int run(int argc, char** argv) {
   std::string models = "yolo11n", batches = "1,8,32", json_path = "/dev/null";
   bool floor = false;
+  Only only;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     if (flag == "--floor") {
@@ -273,6 +282,10 @@ int run(int argc, char** argv) {
       models = argv[++i];
     } else if (flag == "--batch") {
       batches = argv[++i];
+    } else if (flag == "--only") {
+      only.convolution = argv[++i];
+    } else if (flag == "--tactic") {
+      only.tactic = argv[++i];
     } else if (flag == "--json") {
       json_path = argv[++i];
     } else {
@@ -286,7 +299,7 @@ int run(int argc, char** argv) {
   if (floor) run_floor(stream, json);
   for (const std::string& model : split(models)) {
     for (const std::string& batch : split(batches)) {
-      run_network(model, std::stoi(batch), stream, json);
+      run_network(model, std::stoi(batch), only, stream, json);
       std::fflush(stdout);
     }
   }
