@@ -122,6 +122,7 @@ std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p,
       if (blocks > 200000) continue;
       const std::string name =
           splits == 1 ? std::string(tile.name) : fmt::format("{} /{}", tile.name, splits);
+      if (!only_tactic.empty() && name != only_tactic) continue;
       all.push_back(
           {name, [&tile, splits](const ConvParams& q, bool overlapped, cudaStream_t stream) {
              cuda::launch_conv_tile(tile, q, splits, overlapped, stream);
