@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fits the constants of src/engine/cuda/conv_tactics.cc to timings of bench_engine_conv.
 
-    tools/fit_conv_cost.py TIMINGS.json [--rounds 300]
+    tools/fit_conv_cost.py TIMINGS.json... [--rounds 300]
 
 Random search over the model's constants, from those in the source. What is minimized is what the
 model is for: the loss when only its first 1, 4 or 8 choices are timed, and, less, the error itself.
@@ -23,7 +23,10 @@ def tiles():
     found = {}
     for source in ROOT.glob("kernels/conv_tiles_*.cu"):
         for shape, name in re.findall(r'TileShape<([\d, ]+)>>\("([^"]+)"\)', source.read_text()):
-            found[name] = [int(n) for n in shape.split(",")]
+            found[name] = [int(n) for n in shape.split(",")] + [False]
+        for shape, name in re.findall(r'make_warpgroup_tile<([\d, ]+)>\("([^"]+)"\)', source.read_text()):
+            warpgroups, n, stages = (int(n) for n in shape.split(","))
+            found[name] = [64 * warpgroups, n, 64, 4 * warpgroups, 1, 1, stages, True]
     return found
 
 
@@ -35,7 +38,7 @@ def constants():
 def predict(shape, tile, splits, k):
     """The same arithmetic as predict_conv_tile."""
     pixels, channels, reduction = shape
-    m, n, depth, warps_m, warps_n, slices, stages = tile
+    m, n, depth, warps_m, warps_n, slices, stages, warpgroups = tile
     threads = 32 * warps_m * warps_n * slices
     blocks = math.ceil(pixels / m) * math.ceil(channels / n) * splits
     steps = math.ceil(math.ceil(reduction / depth) / splits)
@@ -43,12 +46,13 @@ def predict(shape, tile, splits, k):
     registers = int(threads * (48 + m * n // threads * 1.3))
     resident = max(1, min(227 * 1024 // shared, 2048 // threads, 65536 // registers))
     chunks = (m + n) * depth / 8 / threads
-    products = m * n * depth / (16 * 8 * 16) / (threads / 32)
+    products = 0 if warpgroups else m * n * depth / (16 * 8 * 16) / (threads / 32)
+    rate = k["kWarpgroupProductsPerUs"] if warpgroups else k["kProductsPerUs"]
     alone = (k["kBlock"] + steps * (k["kStep"] + k["kStepChunk"] * chunks + k["kStepProduct"] * products)
              + k["kItem"] * m * n / 8 / threads * (1 + 0.3 * slices) + (k["kCluster"] if splits > 1 else 0))
     rounds = math.ceil(blocks / (MULTIPROCESSORS * resident))
     work = steps * depth
-    together = max(work * m * n / k["kProductsPerUs"], work * (m + n) * 2 / k["kBytesPerUs"]) + k["kOutputs"] * m * n
+    together = max(work * m * n / rate, work * (m + n) * 2 / k["kBytesPerUs"]) + k["kOutputs"] * m * n
     turns = blocks / MULTIPROCESSORS
     if turns < 8:
         turns = math.ceil(turns)
@@ -77,12 +81,12 @@ def report(title, result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("timings")
+    parser.add_argument("timings", nargs="+")
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
     known, groups = tiles(), {}
-    for line in open(options.timings):
-        row = json.loads(line)
+    lines = [line for path in options.timings for line in open(path)]
+    for row in map(json.loads, lines):
         name, _, splits = row.get("tactic", "").partition(" /")
         if name not in known:
             continue

@@ -8,18 +8,19 @@
 namespace peregrine::cuda {
 namespace {
 
-// Fitted to 3,500 timings on an H200 (yolo11n, batches 1, 8 and 32; tools/fit_conv_cost.py).
-// Microseconds, and per multiprocessor where a rate.
-constexpr double kNode = 0.817;             // launch and hand-over to the next node
-constexpr double kBlock = 2.28;             // first loads, last stores of a block
-constexpr double kStep = 0.0538;            // barrier and addresses of one step of K
-constexpr double kStepChunk = 0.0105;       // each 16-byte copy of a thread
-constexpr double kStepProduct = 0.00606;    // each matrix instruction of a warp
-constexpr double kItem = 0.0522;            // eight output channels of a thread
-constexpr double kCluster = 3.2;            // two barriers of a cluster and the remote sums
-constexpr double kProductsPerUs = 950.7e3;  // multiply-adds
-constexpr double kBytesPerUs = 50.5e3;      // from L2
-constexpr double kOutputs = 1.83e-6;        // each output element of a saturated device
+// Fitted to 9317 timings on an H200 (yolo11n and yolo11m, batches 1, 8 and 32;
+// tools/fit_conv_cost.py). Microseconds, and per multiprocessor where a rate.
+constexpr double kNode = 1.442;                     // launch and hand-over to the next node
+constexpr double kBlock = 1.312;                    // first loads, last stores of a block
+constexpr double kStep = 0.1566;                    // barrier and addresses of one step of K
+constexpr double kStepChunk = 0.009552;             // each 16-byte copy of a thread
+constexpr double kStepProduct = 0.01076;            // each matrix instruction of a warp
+constexpr double kItem = 0.0435;                    // eight output channels of a thread
+constexpr double kCluster = 5.869;                  // two barriers of a cluster and the remote sums
+constexpr double kProductsPerUs = 780.8e3;          // multiply-adds by mma.sync
+constexpr double kWarpgroupProductsPerUs = 1434e3;  // by wgmma
+constexpr double kBytesPerUs = 48.35e3;             // from L2
+constexpr double kOutputs = 2.689e-6;               // each output element of a saturated device
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -51,7 +52,10 @@ double predict_conv_tile(const ConvParams& p, const ConvTile& tile, int splits,
       double(ceil_div(p.pixels(), tile.m)) * ceil_div(p.out_channels, tile.n) * p.groups * splits;
   const int steps = ceil_div(ceil_div(p.reduction(), tile.k), splits);
   const double chunks = double(tile.m + tile.n) * tile.k / 8 / tile.threads;
-  const double products = double(tile.m) * tile.n * tile.k / (16 * 8 * 16) / (tile.threads / 32.0);
+  const double products =
+      tile.needs_sm90a ? 0
+                       : double(tile.m) * tile.n * tile.k / (16 * 8 * 16) / (tile.threads / 32.0);
+  const double rate = tile.needs_sm90a ? kWarpgroupProductsPerUs : kProductsPerUs;
   const double items = double(tile.m) * tile.n / 8 / tile.threads;
   // A block alone waits for its own instructions...
   const double alone = kBlock + steps * (kStep + kStepChunk * chunks + kStepProduct * products) +
@@ -59,9 +63,9 @@ double predict_conv_tile(const ConvParams& p, const ConvTile& tile, int splits,
   const double rounds = std::ceil(blocks / (device.multiprocessors * resident_blocks(tile)));
   // ...many together for the tensor cores or for L2.
   const double work = double(steps) * tile.k;
-  const double shared = std::max(work * tile.m * tile.n / kProductsPerUs,
-                                 work * (tile.m + tile.n) * 2 / kBytesPerUs) +
-                        kOutputs * tile.m * tile.n;
+  const double shared =
+      std::max(work * tile.m * tile.n / rate, work * (tile.m + tile.n) * 2 / kBytesPerUs) +
+      kOutputs * tile.m * tile.n;
   double turns = blocks / device.multiprocessors;
   if (turns < 8) turns = std::ceil(turns);
   return kNode + std::max(alone * rounds, shared * turns);

@@ -12,8 +12,8 @@ namespace peregrine::cuda {
 using ConvTactic = Tactic<ConvParams>;
 
 /// Ways to run an FP16 convolution on a device, the most promising first, at most `limit` of them
-/// (timing eight finds the best of all within 1% on the average of yolo11n's shapes, four within
-/// 3%). Never empty: what no other kernel can do, the direct one does. A stem is recognised by
+/// (timing eight finds the best of all within 1% on the average of yolo11's shapes, four within
+/// 4%). Never empty: what no other kernel can do, the direct one does. A stem is recognised by
 /// `planar_input`: FP32 planes, as the network's caller gives them; only the stem kernel reads
 /// those, so the list is empty where it does not support the shape.
 std::vector<ConvTactic> conv_tactics(const ConvParams& params, bool planar_input,

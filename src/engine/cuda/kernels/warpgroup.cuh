@@ -19,7 +19,9 @@ __device__ __forceinline__ std::uint64_t matrix_descriptor(std::uint32_t address
 
 /// Shared memory written by ordinary stores or cp.async is about to be read by the tensor cores.
 __device__ __forceinline__ void publish_to_tensor_cores() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
 }
 __device__ __forceinline__ void begin_products() {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
