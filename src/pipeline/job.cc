@@ -23,12 +23,11 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
                        const JobOptions& options, int max_batch) {
   ModelInfo info = model::read_model_info(path);
   engine::EngineOptions engine_options;
-  engine_options.device = options.device;
   engine_options.threads = options.threads;
   engine_options.max_batch = max_batch;
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
-  loaded.engine = engine::make_engine(path, engine_options);
+  loaded.engine = engine::make_engine(path, options.device, engine_options);
   info.inputs = loaded.engine->inputs();
   info.outputs = loaded.engine->outputs();
   loaded.task = vision::identify_task(info, overrides);
