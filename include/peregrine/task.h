@@ -12,7 +12,7 @@ namespace peregrine {
 /// What a model's outputs mean.
 enum class Task : std::uint8_t { kDetect, kSegment, kPose, kObb, kClassify, kEmbed, kDepth };
 /// "detect", "segment", "pose", "obb", "classify", "embed", "depth".
-const char* to_string(Task task);
+PEREGRINE_API const char* to_string(Task task);
 
 /// A model file as far as it can be known without running it.
 struct ModelInfo {

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <variant>
@@ -26,6 +25,9 @@ struct SourceOptions {
   double backoff_max_seconds = 30;
   double connect_seconds = 10;  ///< a first connection that takes longer fails
   int max_reconnects = -1;      ///< -1: for ever
+  /// When set and true, `open_source` throws `Error(kInterrupted)` soon: a connection under way can
+  /// be given up. Must outlive the call.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 /// Fixed facts once a source is open.
@@ -73,7 +75,7 @@ struct SourceSpec {
 std::vector<SourceSpec> expand_sources(const std::vector<std::string>& arguments);
 
 /// Opens with the CPU decoder. Throws `Error(kInputNotFound)`, `Error(kInputCorrupt)` or
-/// `Error(kInputUnsupported)`, naming the source.
+/// `Error(kInputUnsupported)`, naming the source; `Error(kInterrupted)` when cancelled.
 std::unique_ptr<Source> open_source(const SourceSpec& spec, const SourceOptions& options);
 
 }  // namespace peregrine::video

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "peregrine/frame.h"
+
+// Appending to a line of text, without streams, locales or allocations once the line has grown.
+namespace peregrine::output {
+
+void append_integer(std::string& line, std::int64_t value);
+/// Rounded to `decimals` (0 to 9) places, half away from zero, without trailing zeros: "0.5", "12".
+/// JSON has no NaN: what is not finite becomes "null".
+void append_decimal(std::string& line, double value, int decimals);
+/// A PTS as exact decimal seconds, rounded to a microsecond: "0.48". 0 for a time base of no
+/// meaning.
+void append_seconds(std::string& line, std::int64_t pts, Rational time_base);
+/// A JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD: file names may be
+/// anything, JSON may not.
+void append_json_string(std::string& line, std::string_view text);
+
+}  // namespace peregrine::output
