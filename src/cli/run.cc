@@ -79,7 +79,9 @@ int run(const Arguments& arguments, const Settings& settings) {
 
   Stoppable stoppable;
   const InterruptGuard interrupts([&stoppable] { stoppable.stop(); });
+  if (mode == ProgressMode::kTerminal) fmt::print(stderr, "compiling the model ...");
   const pipeline::Job job = pipeline::make_job(options);
+  if (mode == ProgressMode::kTerminal) fmt::print(stderr, "\r\x1b[K");
   stoppable.set(job.pipeline.get());
   pipeline::RunSummary summary;
   {
