@@ -320,6 +320,9 @@ void Canvas::blend(const Channel& channel, int x, int y, int count, int value) c
   }
 }
 
+// Encoders and scalers read whole vectors, past the last pixel.
+constexpr std::size_t kReadAhead = 64;
+
 Frame copy_picture(const Frame& frame, std::shared_ptr<std::vector<std::uint8_t>>& memory) {
   require_host_picture(frame);
   const int planes = plane_count(frame.format);
@@ -329,7 +332,7 @@ Frame copy_picture(const Frame& frame, std::shared_ptr<std::vector<std::uint8_t>
     bytes += static_cast<std::size_t>(size.row_bytes) * size.rows;
   }
   if (!memory || memory.use_count() > 1 || memory->size() < bytes) {
-    memory = std::make_shared<std::vector<std::uint8_t>>(bytes);
+    memory = std::make_shared<std::vector<std::uint8_t>>(bytes + kReadAhead);
   }
   Frame copy = frame;
   copy.storage = memory;
