@@ -21,7 +21,7 @@ struct LoadedModel {
 // compiled.
 LoadedModel load_model(const std::string& path, const vision::TaskOverrides& overrides,
                        const JobOptions& options, int max_batch) {
-  ModelInfo info = model::read_model_info(path);
+  ModelInfo info = read_model_info(path);
   engine::EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.max_batch = max_batch;

@@ -42,6 +42,7 @@ struct StreamSummary {
   std::string name;
   std::int64_t frames = 0;
   std::int64_t detections = 0;
+  std::vector<std::int64_t> detections_by_class;  ///< as long as the highest class that was seen
   std::int64_t tracks = 0;
   std::int64_t corrupt_packets = 0;
   std::int64_t dropped_frames = 0;

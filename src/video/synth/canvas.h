@@ -37,8 +37,8 @@ class Canvas {
 
   /// Darkens a soft ellipse, at most by `strength`; who is seen does not change.
   void darken(Point center, double rx, double ry, double slant, double strength);
-  /// Adds a soft ellipse of light.
-  void lighten(Point center, double rx, double ry, Color light);
+  /// Adds a soft ellipse of light, but not on those stamped with a higher id: they stand in front.
+  void lighten(Point center, double rx, double ry, Color light, std::uint16_t front);
 
   /// The lens and the sensor: a blur of three taps that weigh `blur` beside the centre, and noise
   /// of `peak` grey levels that depends on `salt` only.

@@ -19,7 +19,7 @@ class Casting {
 
   std::vector<std::unique_ptr<Actor>> all() {
     const Layout& l = scene_.layout;
-    busy_ = options_.crowd * rng_.range(0.6, 1.5);
+    busy_ = options_.crowd * rng_.range(0.5, 1.2);
     pedestrians(l.nearest * 1.02, l.near_curb - 0.2, 2.6);
     pedestrians(l.far_curb + 0.4, l.facade - 0.5, 3.2);
     crossers(1.2);

@@ -74,7 +74,7 @@ Scene Scene::plan(const SynthOptions& options) {
   const double size = 0.5 * (options.width + options.height * 16.0 / 9.0);
   scene.camera.focal = size * rng.range(0.74, 1.05);
   scene.camera.center = options.width / 2.0;
-  scene.camera.height = rng.range(2.3, 4.2);
+  scene.camera.height = rng.range(1.7, 4.2);
   scene.camera.horizon = options.height * rng.range(0.22, 0.42);
   const double nearest =
       scene.camera.focal * scene.camera.height / (options.height - scene.camera.horizon);

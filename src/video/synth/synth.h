@@ -54,7 +54,7 @@ struct SynthKeypoint {
 /// An object of which less than this fraction can be seen, or whose box is narrower or lower than
 /// this many pixels, is in the truth but marked `ignore`: a detector is neither asked for it nor
 /// blamed for finding it (COCO's "iscrowd", MOT's "conf 0").
-constexpr double kMinVisibleFraction = 0.25;
+constexpr double kMinVisibleFraction = 0.3;
 constexpr float kMinVisibleSide = 8;
 
 /// One object as it can be seen in one frame. Objects without one visible pixel are not listed.

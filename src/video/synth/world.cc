@@ -51,7 +51,8 @@ struct SynthWorld::State {
 
   void line_up(const Camera& camera, double seconds);
   void draw_shadow(const Camera& camera, const Actor& actor, double seconds);
-  void draw_headlights(const Camera& camera, const Actor& actor, double seconds);
+  void draw_headlights(const Camera& camera, const Actor& actor, double seconds,
+                       std::uint16_t owner);
   void draw(const Camera& camera, double seconds, std::int64_t index);
   Frame hand_out(std::int64_t index, PixelFormat format);
 };
@@ -92,20 +93,21 @@ void SynthWorld::State::draw_shadow(const Camera& camera, const Actor& actor, do
                 -light.shadow_direction.x * 0.1, light.shadow * 0.75);
 }
 
-void SynthWorld::State::draw_headlights(const Camera& camera, const Actor& actor, double seconds) {
+void SynthWorld::State::draw_headlights(const Camera& camera, const Actor& actor, double seconds,
+                                        std::uint16_t owner) {
   Vec3 lights[2];
   if (!actor.headlights(seconds, lights)) return;
   const bool night = scene.lighting.time == SynthOptions::Time::kNight;
   const double ahead = std::cos(actor.path().at(seconds).heading);
   const double s = camera.scale(lights[0].z);
   for (const Vec3& lamp : lights) {
-    canvas.lighten(camera.project(lamp), 0.55 * s, 0.55 * s,
-                   Color{1, 0.95, 0.8} * (night ? 0.8 : 0.4));
+    canvas.lighten(camera.project(lamp), 0.42 * s, 0.42 * s,
+                   Color{1, 0.95, 0.8} * (night ? 0.55 : 0.3), owner);
   }
   if (!night) return;
   const Vec3 lit{lights[0].x + ahead * 3.2, 0, (lights[0].z + lights[1].z) / 2};
   canvas.lighten(camera.project(lit), 3.2 * s, 1.3 * s * camera.height / lit.z,
-                 Color{0.5, 0.46, 0.36});
+                 Color{0.4, 0.37, 0.29}, owner);
 }
 
 void SynthWorld::State::draw(const Camera& camera, double seconds, std::int64_t index) {
@@ -121,7 +123,9 @@ void SynthWorld::State::draw(const Camera& camera, double seconds, std::int64_t 
                              {static_cast<std::uint16_t>(i + 1), s.depth, light,
                               scene.lighting.haze, scene.lighting.haze_at(s.depth)});
   }
-  for (const Shown& s : shown) draw_headlights(camera, *s.actor, seconds);
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    draw_headlights(camera, *shown[i].actor, seconds, static_cast<std::uint16_t>(i + 1));
+  }
   canvas.develop(scene.blur, scene.noise,
                  options.seed * 1000003 + static_cast<std::uint64_t>(index));
 }

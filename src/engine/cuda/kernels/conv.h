@@ -74,6 +74,18 @@ bool conv_tile_supports(const ConvParams& params);
 void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,
                       cudaStream_t stream);
 
+/// One filter a channel (in_channels == out_channels == 1, `groups` channels), square kernels of 3,
+/// 5 and 7, FP16. Its weights lie [kernel y][kernel x][channel].
+bool conv_depthwise_supports(const ConvParams& params);
+void launch_conv_depthwise(const ConvParams& params, bool overlapped, cudaStream_t stream);
+
+/// The network's first convolution: `source[0].data` is planar [batch, channel, y, x], packed, of
+/// at most 4 channels, FP32 or FP16. Its weights are FP16 [out channel][in channel][kernel
+/// y][kernel x].
+bool conv_stem_supports(const ConvParams& params);
+void launch_conv_stem(const ConvParams& params, bool half_input, bool overlapped,
+                      cudaStream_t stream);
+
 /// Any convolution, one thread an output element, on plain FP32 arithmetic: the FP32 plan's kernel,
 /// and the fallback for odd channel counts. `half` tells FP16 tensors and weights from FP32 ones.
 void launch_conv_direct(const ConvParams& params, bool half, bool overlapped, cudaStream_t stream);
