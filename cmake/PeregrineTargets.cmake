@@ -10,7 +10,9 @@ target_include_directories(peregrine_options INTERFACE ${PROJECT_SOURCE_DIR}/inc
                                                        ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(peregrine_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wnon-virtual-dtor>
-  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${PEREGRINE_WERROR}>>:-Werror>)
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${PEREGRINE_WERROR}>>:-Werror>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;--expt-relaxed-constexpr>
+  $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${PEREGRINE_WERROR}>>:--Werror=all-warnings>)
 if(PEREGRINE_SANITIZE)
   add_compile_options(-fsanitize=${PEREGRINE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${PEREGRINE_SANITIZE})

@@ -25,6 +25,7 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   engine::EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.max_batch = max_batch;
+  engine_options.latency = options.latency;
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
   loaded.engine = engine::make_engine(path, options.device, engine_options);
@@ -58,7 +59,8 @@ void make_file_sinks(const JobOptions& options, const std::vector<std::string>& 
   if (!options.mot.empty()) sinks.push_back(output::make_mot_sink(options.mot));
   if (!options.coco.empty()) sinks.push_back(output::make_coco_sink(options.coco));
   if (!options.annotate.empty())
-    sinks.push_back(output::make_annotated_video_sink(options.annotate, {labels, 0}));
+    sinks.push_back(
+        output::make_annotated_video_sink(options.annotate, {labels, options.bit_rate}));
 }
 
 }  // namespace
@@ -84,8 +86,8 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
     vision::TaskOverrides reid_overrides;
     reid_overrides.task = Task::kEmbed;
     const LoadedModel reid =
-        load_model(options.reid_model, reid_overrides, options, vision::kReidBatch);
-    make_embedder = [reid] { return vision::make_embedder(reid.engine, reid.task); };
+        load_model(options.reid_model, reid_overrides, options, options.reid_batch);
+    make_embedder = [reid] { return std::make_unique<vision::Embedder>(reid.engine, reid.task); };
   }
 
   vision::DecodeOptions decode = options.decode;

@@ -12,7 +12,7 @@
 
 namespace peregrine::pipeline {
 
-/// Everything one `peregrine run` was asked for, typed and checked.
+/// Everything one `peregrine run` was asked for.
 struct JobOptions {
   std::vector<std::string> sources;  ///< as `video::expand_sources` takes them
   std::string model;                 ///< path of an ONNX file
@@ -20,13 +20,16 @@ struct JobOptions {
   vision::TaskOverrides overrides;
   vision::DecodeOptions decode;
   video::SourceOptions source;
-  int threads = 0;  ///< of the CPU engine; 0: all cores
-  int batch = 0;    ///< frames an inference takes; 0: what suits the device
-  int queue_depth = 4;
+  int threads = 0;       ///< of the CPU engine; 0: all cores
+  bool latency = false;  ///< each frame as fast as possible, instead of most frames a second
+  int batch = 0;         ///< frames in one inference; 0: what suits the device
+  int queue_depth = 4;   ///< decoded frames that wait, a stream
   int max_open_files = 8;
   std::optional<track::ByteTrackOptions> tracking;
   std::string reid_model;  ///< path of an ONNX file; embeddings are computed when it is given
+  int reid_batch = 16;     ///< object crops in one inference
   std::string jsonl, mot, coco, annotate;  ///< output paths; empty: not written
+  int bit_rate = 0;                        ///< of annotated video, bit/s; 0: chosen by picture size
 };
 
 /// A pipeline built from options: model read, engine compiled, task known, outputs named. Making

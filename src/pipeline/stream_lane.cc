@@ -187,7 +187,7 @@ void StreamLane::write_frame(Slot& slot) {
   }
   if (embedder_ && detections.embeddings.empty() && !detections.empty()) {
     Stopwatch watch;
-    embedder_->embed(frame, detections);
+    embed(frame, detections);
     stages_.embed.add(watch.nanoseconds());
   }
   if (!wants_picture_) frame.storage.reset();
@@ -203,16 +203,22 @@ void StreamLane::write_frame(Slot& slot) {
 void StreamLane::track(const Frame& frame, Detections& detections) {
   if (embedder_ && tracker_->wants_embeddings()) embedder_->embed(frame, detections);
   tracker_->update(detections, frame.info.seconds());
-  std::vector<int> kept;
-  for (std::size_t i = 0; i < detections.size(); ++i) {
-    if (detections.tracks[i] == kNoTrack && detections.scores[i] < options_.confidence) continue;
-    kept.push_back(static_cast<int>(i));
-    if (detections.tracks[i] > highest_track_) {
-      highest_track_ = detections.tracks[i];
-      ++summary_.tracks;
-    }
+  track::drop_weak_untracked(detections, options_.confidence);
+  for (const std::int64_t id : detections.tracks) {
+    if (id <= highest_track_) continue;
+    highest_track_ = id;
+    ++summary_.tracks;
   }
-  if (kept.size() != detections.size()) detections = detections.select(kept);
+}
+
+// With tracking, only objects that have an identity are worth a crop.
+void StreamLane::embed(const Frame& frame, Detections& detections) {
+  if (!tracker_) return embedder_->embed(frame, detections);
+  embedded_.clear();
+  for (std::size_t i = 0; i < detections.size(); ++i) {
+    if (detections.tracks[i] != kNoTrack) embedded_.push_back(static_cast<int>(i));
+  }
+  embedder_->embed(frame, detections, embedded_);
 }
 
 }  // namespace peregrine::pipeline

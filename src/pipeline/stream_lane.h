@@ -71,6 +71,7 @@ class StreamLane {
   void open_sinks();
   void write_frame(Slot& slot);
   void track(const Frame& frame, Detections& detections);
+  void embed(const Frame& frame, Detections& detections);
   std::unique_ptr<Slot> pop();
 
   const int id_;
@@ -100,6 +101,7 @@ class StreamLane {
   // Used by the writing thread only, until `finished_`.
   bool sinks_open_ = false;
   std::int64_t highest_track_ = 0;
+  std::vector<int> embedded_;
   StreamSummary summary_;
   StageTimes stages_;
 

@@ -17,8 +17,8 @@ using std::chrono::milliseconds;
 struct Script {
   int frames = 0;
   milliseconds interval{0};
-  std::optional<Error> open_error, end_error;
-  std::optional<int> gap_before;  // frame index
+  std::optional<Error> open_error{}, end_error{};
+  std::optional<int> gap_before{};  // frame index
   bool hang_at_end = false;
 };
 
@@ -140,7 +140,7 @@ class RecordingSink : public output::Sink {
   const int fail_at_;
 };
 
-struct Run {
+struct Rig {
   std::vector<Script> scripts;
   PipelineOptions options;
   int predictor_fails_at = -1;
@@ -178,75 +178,75 @@ std::vector<std::int64_t> upto(int count) {
 }
 
 TEST(Pipeline, EveryStreamArrivesWholeAndInOrder) {
-  Run run;
-  for (int i = 0; i < 12; ++i) run.scripts.push_back({50 + i});
-  run.options.workers = 4;
-  run.options.batch = 3;
-  run.options.max_open_files = 5;
-  const RunSummary summary = run.run();
+  Rig rig;
+  for (int i = 0; i < 12; ++i) rig.scripts.push_back({50 + i});
+  rig.options.workers = 4;
+  rig.options.batch = 3;
+  rig.options.max_open_files = 5;
+  const RunSummary summary = rig.run();
   EXPECT_EQ(summary.exit_code(), 0);
   for (int i = 0; i < 12; ++i) {
-    EXPECT_EQ(run.log.frames[i], upto(50 + i)) << i;
-    EXPECT_EQ(run.log.closed[i], 1);
+    EXPECT_EQ(rig.log.frames[i], upto(50 + i)) << i;
+    EXPECT_EQ(rig.log.closed[i], 1);
     EXPECT_TRUE(summary.streams[static_cast<std::size_t>(i)].ended);
   }
-  EXPECT_TRUE(run.log.finished);
+  EXPECT_TRUE(rig.log.finished);
   EXPECT_EQ(summary.stages.infer.count(), static_cast<std::uint64_t>(summary.frames));
   EXPECT_EQ(summary.stages.write.count(), static_cast<std::uint64_t>(summary.frames));
 }
 
 TEST(Pipeline, OneDeadStreamLeavesTheOthersAlone) {
-  Run run;
-  run.scripts = {{20},
+  Rig rig;
+  rig.scripts = {{20},
                  {.frames = 0, .open_error = Error(ErrorCode::kInputNotFound, "no such camera")},
                  {.frames = 7, .end_error = Error(ErrorCode::kInputCorrupt, "truncated")}};
-  const RunSummary summary = run.run();
+  const RunSummary summary = rig.run();
   EXPECT_EQ(summary.exit_code(), 6);
-  EXPECT_EQ(run.log.frames[0], upto(20));
-  EXPECT_EQ(run.log.frames[2], upto(7));
-  EXPECT_EQ(run.log.opened[1], 0);
+  EXPECT_EQ(rig.log.frames[0], upto(20));
+  EXPECT_EQ(rig.log.frames[2], upto(7));
+  EXPECT_EQ(rig.log.opened[1], 0);
   EXPECT_STREQ(summary.streams[1].error->what(), "no such camera");
   EXPECT_EQ(summary.streams[2].error->code(), ErrorCode::kInputCorrupt);
   EXPECT_FALSE(summary.streams[2].ended);
 }
 
 TEST(Pipeline, OnlyFailuresGiveTheErrorsOwnCode) {
-  Run run;
-  run.scripts = {{.frames = 0, .open_error = Error(ErrorCode::kInputNotFound, "no such file")}};
-  EXPECT_EQ(run.run().exit_code(), 3);
+  Rig rig;
+  rig.scripts = {{.frames = 0, .open_error = Error(ErrorCode::kInputNotFound, "no such file")}};
+  EXPECT_EQ(rig.run().exit_code(), 3);
 }
 
 TEST(Pipeline, ASlowSinkHoldsItsOwnStreamOnly) {
-  Run run;
-  run.scripts = {{20}, {200}};
-  run.slow_stream = 0;
-  run.options.workers = 2;
-  auto pipeline = run.make();
+  Rig rig;
+  rig.scripts = {{20}, {200}};
+  rig.slow_stream = 0;
+  rig.options.workers = 2;
+  auto pipeline = rig.make();
   std::thread runner([&] { EXPECT_EQ(pipeline->run().exit_code(), 0); });
   // Stream 0 needs at least 600 ms for its 20 frames; stream 1 must be through long before.
   bool overtook = false;
   for (int i = 0; i < 550 && !overtook; ++i) {
     std::this_thread::sleep_for(milliseconds(1));
-    const std::lock_guard lock(run.log.mutex);
-    overtook = run.log.frames[1].size() == 200 && run.log.frames[0].size() < 20;
+    const std::lock_guard lock(rig.log.mutex);
+    overtook = rig.log.frames[1].size() == 200 && rig.log.frames[0].size() < 20;
   }
   runner.join();
   EXPECT_TRUE(overtook);
 }
 
 TEST(Pipeline, GapsKeepTheirPlace) {
-  Run run;
-  run.scripts = {{.frames = 4, .gap_before = 2}};
-  const RunSummary summary = run.run();
-  EXPECT_EQ(run.log.frames[0], (std::vector<std::int64_t>{0, 1, -1, 2, 3}));
+  Rig rig;
+  rig.scripts = {{.frames = 4, .gap_before = 2}};
+  const RunSummary summary = rig.run();
+  EXPECT_EQ(rig.log.frames[0], (std::vector<std::int64_t>{0, 1, -1, 2, 3}));
   EXPECT_EQ(summary.streams[0].gaps, 1);
 }
 
 TEST(Pipeline, StopFinishesTheFilesAndSaysSo) {
-  Run run;
-  run.scripts = {{.frames = 5, .hang_at_end = true}, {.frames = 5, .hang_at_end = true}};
-  run.live = true;
-  auto pipeline = run.make();
+  Rig rig;
+  rig.scripts = {{.frames = 5, .hang_at_end = true}, {.frames = 5, .hang_at_end = true}};
+  rig.live = true;
+  auto pipeline = rig.make();
   RunSummary summary;
   std::thread runner([&] { summary = pipeline->run(); });
   while (pipeline->progress().frames < 10) std::this_thread::sleep_for(milliseconds(1));
@@ -254,29 +254,29 @@ TEST(Pipeline, StopFinishesTheFilesAndSaysSo) {
   runner.join();
   EXPECT_EQ(summary.exit_code(), 130);
   EXPECT_TRUE(summary.interrupted);
-  EXPECT_EQ(run.log.frames[0], upto(5));
-  EXPECT_TRUE(run.log.finished);
+  EXPECT_EQ(rig.log.frames[0], upto(5));
+  EXPECT_TRUE(rig.log.finished);
 }
 
 TEST(Pipeline, ABrokenEngineStopsTheRunWithItsError) {
-  Run run;
-  run.scripts = {{.frames = 100}, {.frames = 30, .hang_at_end = true}};
-  run.predictor_fails_at = 10;
-  const RunSummary summary = run.run();
+  Rig rig;
+  rig.scripts = {{.frames = 100}, {.frames = 30, .hang_at_end = true}};
+  rig.predictor_fails_at = 10;
+  const RunSummary summary = rig.run();
   ASSERT_TRUE(summary.fatal);
   EXPECT_STREQ(summary.fatal->what(), "the engine broke");
   EXPECT_EQ(summary.exit_code(), 1);
-  EXPECT_TRUE(run.log.finished);
+  EXPECT_TRUE(rig.log.finished);
 }
 
 TEST(Pipeline, AFullDiskStopsTheRunWithItsError) {
-  Run run;
-  run.scripts = {{.frames = 100}};
-  run.sink_fails_at = 10;
-  const RunSummary summary = run.run();
+  Rig rig;
+  rig.scripts = {{.frames = 100}};
+  rig.sink_fails_at = 10;
+  const RunSummary summary = rig.run();
   ASSERT_TRUE(summary.fatal);
   EXPECT_STREQ(summary.fatal->what(), "disk full");
-  EXPECT_EQ(run.log.frames[0], upto(10));
+  EXPECT_EQ(rig.log.frames[0], upto(10));
 }
 
 }  // namespace

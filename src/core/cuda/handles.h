@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include <cuda_runtime_api.h>
+
+namespace peregrine::cuda {
+
+/// Owns one CUDA object; move-only. The destructor ignores errors: it may run while another error
+/// is on its way, or after the driver has shut down.
+template <typename T, cudaError_t (*Destroy)(T)>
+class Handle {
+ public:
+  Handle() = default;
+  explicit Handle(T value) : value_(value) {}
+  Handle(Handle&& other) noexcept : value_(std::exchange(other.value_, T{})) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~Handle() {
+    if (value_) Destroy(value_);
+  }
+  T get() const { return value_; }
+  explicit operator bool() const { return value_ != T{}; }
+
+ private:
+  T value_{};
+};
+
+using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
+using Event = Handle<cudaEvent_t, cudaEventDestroy>;
+using Graph = Handle<cudaGraph_t, cudaGraphDestroy>;
+using GraphExec = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
+
+/// A stream that does not wait for the legacy default stream. Throws `Error(kGpu)`.
+Stream make_stream();
+/// `timing` makes an event that `milliseconds_between` accepts; without it an event is cheaper to
+/// wait for. Throws `Error(kGpu)`.
+Event make_event(bool timing = false);
+/// Time from one finished event to another. Throws `Error(kGpu)`.
+float milliseconds_between(const Event& start, const Event& stop);
+
+/// Records what `work` puts on a stream into a graph that one call replays. Throws `Error(kGpu)`;
+/// an exception of `work` ends the capture and goes on.
+template <typename Work>
+GraphExec capture(const Stream& stream, Work&& work);
+
+/// Device memory on the current device, 256-byte aligned, uninitialized. Set-up only: allocating
+/// synchronizes. Throws `Error(kOutOfMemory)` with the size wanted and the size free.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  explicit DeviceBuffer(std::size_t bytes);
+  void* data() const { return memory_.get(); }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(memory_.get());
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  Handle<void*, cudaFree> memory_;
+  std::size_t bytes_ = 0;
+};
+
+/// Host memory that the device copies from and to without a detour. Throws `Error(kOutOfMemory)`.
+class PinnedBuffer {
+ public:
+  PinnedBuffer() = default;
+  explicit PinnedBuffer(std::size_t bytes);
+  void* data() const { return memory_.get(); }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(memory_.get());
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  Handle<void*, cudaFreeHost> memory_;
+  std::size_t bytes_ = 0;
+};
+
+namespace detail {
+void begin_capture(cudaStream_t stream);
+GraphExec end_capture(cudaStream_t stream);
+void abandon_capture(cudaStream_t stream) noexcept;
+}  // namespace detail
+
+template <typename Work>
+GraphExec capture(const Stream& stream, Work&& work) {
+  detail::begin_capture(stream.get());
+  try {
+    std::forward<Work>(work)();
+  } catch (...) {
+    detail::abandon_capture(stream.get());
+    throw;
+  }
+  return detail::end_capture(stream.get());
+}
+
+}  // namespace peregrine::cuda

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cuda/kernels/conv.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/cuda/kernels/conv_tiles.h"
+#include "engine/cuda/kernels/launch.h"
+
+namespace peregrine::cuda {
+namespace {
+
+bool aligned_16(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
+
+bool source_fits(const ConvSource& source, int batch) {
+  const std::int64_t elements =
+      std::int64_t{batch} * source.height * source.width * source.pixel_stride;
+  return source.channels % 8 == 0 && source.pixel_stride % 8 == 0 && aligned_16(source.data) &&
+         elements < (std::int64_t{1} << 31);
+}
+
+bool can_store_vectors(const ConvParams& p) {
+  return p.out_channels % 8 == 0 && p.output_stride % 8 == 0 && aligned_16(p.output) &&
+         aligned_16(p.bias) &&
+         (!p.residual || (p.residual_stride % 8 == 0 && aligned_16(p.residual)));
+}
+
+std::vector<ConvTile> make_table() {
+  std::vector<ConvTile> table = small_conv_tiles();
+  for (auto* more : {medium_conv_tiles, large_conv_tiles}) {
+    const std::vector<ConvTile> tiles = more();
+    table.insert(table.end(), tiles.begin(), tiles.end());
+  }
+  return table;
+}
+
+}  // namespace
+
+std::span<const ConvTile> conv_tiles() {
+  static const std::vector<ConvTile> table = make_table();
+  return table;
+}
+
+bool conv_tile_supports(const ConvParams& p) {
+  if (p.in_channels % 8 != 0 || p.groups > 65535) return false;
+  if (!aligned_16(p.weight) || !source_fits(p.source[0], p.batch)) return false;
+  return p.source[1].channels == 0 || source_fits(p.source[1], p.batch);
+}
+
+void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,
+                      cudaStream_t stream) {
+  params.vector_store = can_store_vectors(params);
+  // Above 48 KB a kernel must be told; the call is cheap and legal during capture.
+  CUDA_CHECK(cudaFuncSetAttribute(tile.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  tile.shared_bytes));
+  LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>(ceil_div(params.pixels(), tile.m) *
+                                          ceil_div(params.out_channels, tile.n)),
+                    static_cast<unsigned>(params.groups), static_cast<unsigned>(splits));
+  shape.block = dim3(static_cast<unsigned>(tile.threads));
+  shape.shared_bytes = tile.shared_bytes;
+  shape.cluster_depth = splits;
+  shape.overlapped = overlapped;
+  launch(tile.kernel, shape, params, stream);
+}
+
+}  // namespace peregrine::cuda

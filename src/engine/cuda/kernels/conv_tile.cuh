@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cooperative_groups.h>
+#include <cuda_fp16.h>
+
+#include "engine/cuda/kernels/activation.cuh"
+#include "engine/cuda/kernels/conv.h"
+#include "engine/cuda/kernels/instructions.cuh"
+
+// Convolution as a matrix product that is never laid out: row m of the left matrix is an output
+// pixel, column k a kernel tap and input channel, read straight from the NHWC picture in chunks of
+// eight channels (16 bytes), which lie within one tap. The right matrix is the weights, K
+// contiguous.
+//
+// Shared memory holds `Stages` steps of K; chunks of a row are permuted (xor with the row) so that
+// eight rows of one ldmatrix hit eight different bank groups. The sums of all K slices (warps of
+// the block, then blocks of the cluster) meet in shared memory as FP32, where each thread picks up
+// eight neighbouring channels of a pixel: bias, activation, residual and one 16-byte store.
+namespace peregrine::cuda {
+
+template <int M, int N, int K, int WarpsM, int WarpsN, int Slices, int Stages>
+struct TileShape {
+  static constexpr int kM = M, kN = N, kK = K, kSlices = Slices, kStages = Stages;
+  static constexpr int kThreads = 32 * WarpsM * WarpsN * Slices;
+  static constexpr int kWarpsN = WarpsN;
+  static constexpr int kWarpM = M / WarpsM, kWarpN = N / WarpsN;
+  static constexpr int kChunks = K / 8;  // 16-byte chunks in one row of a step
+  static constexpr int kRowsPerPass = kThreads / kChunks;
+  static constexpr int kPassesM = (M + kRowsPerPass - 1) / kRowsPerPass;
+  static constexpr int kPassesN = (N + kRowsPerPass - 1) / kRowsPerPass;
+  static constexpr int kStageBytes = (M + N) * K * 2;
+  // 8 floats of padding: the 8-byte writes of a half-warp (4 rows x 4 pairs) then cover all banks.
+  static constexpr int kSumPitch = N + 8;
+  static constexpr int kSumBytes = Slices * M * kSumPitch * 4;
+  static constexpr int kSharedBytes =
+      Stages * kStageBytes > kSumBytes ? Stages* kStageBytes : kSumBytes;
+  static_assert(kWarpM % 16 == 0 && kWarpN % 16 == 0 && (K / 16) % Slices == 0 && K % 32 == 0);
+  static_assert(kThreads % kChunks == 0);
+};
+
+/// Byte offset of a 16-byte chunk in a tile with `Chunks` chunks a row.
+template <int Chunks>
+__device__ __forceinline__ int swizzled(int row, int chunk) {
+  // A row of 4 chunks covers half the banks: two rows share a permutation.
+  const int key = Chunks == 4 ? (row >> 1) & 3 : row & 7;
+  return (row * Chunks + (chunk ^ key)) * 16;
+}
+
+/// Where a thread stands in K: its chunk's kernel tap and channel, advanced without division.
+struct TapCursor {
+  int y, x;   // kernel tap; y == kernel_height past the end
+  int chunk;  // of eight channels, within the tap
+
+  __device__ TapCursor(int k_chunk, int chunks_per_tap, int kernel_width) {
+    const int tap = k_chunk / chunks_per_tap;
+    chunk = k_chunk - tap * chunks_per_tap;
+    y = tap / kernel_width;
+    x = tap - y * kernel_width;
+  }
+  __device__ __forceinline__ void advance(int count, int chunks_per_tap, int kernel_width) {
+    chunk += count;
+    while (chunk >= chunks_per_tap) {
+      chunk -= chunks_per_tap;
+      if (++x == kernel_width) {
+        x = 0;
+        ++y;
+      }
+    }
+  }
+};
+
+/// Copies steps of both matrices to shared memory; each thread owns one chunk column.
+template <typename Shape>
+class TileLoader {
+ public:
+  __device__ TileLoader(const ConvParams& p, int m_tile, int n_tile, int group, int first_step)
+      : p_(p),
+        row_(static_cast<int>(threadIdx.x) / Shape::kChunks),
+        column_(static_cast<int>(threadIdx.x) % Shape::kChunks),
+        group_(group),
+        n_first_(n_tile * Shape::kN),
+        chunks_per_tap_(p.in_channels / 8),
+        k_chunk_b_(first_step * Shape::kChunks + column_),
+        cursor_(k_chunk_b_, chunks_per_tap_, p.kernel_width) {
+    const int image_pixels = p.out_height * p.out_width;
+#pragma unroll
+    for (int i = 0; i < Shape::kPassesM; ++i) {
+      const int m = m_tile * Shape::kM + row_ + i * Shape::kRowsPerPass;
+      const int image = m / image_pixels;
+      const int pixel = m - image * image_pixels;
+      const int y = pixel / p.out_width;
+      image_[i] = image;
+      // Rows past the end start far above the picture: every tap of theirs is padding.
+      y_[i] = image < p.batch ? y * p.stride_y - p.pad_top : -(1 << 28);
+      x_[i] = (pixel - y * p.out_width) * p.stride_x - p.pad_left;
+    }
+  }
+
+  __device__ __forceinline__ void load_weights(std::uint32_t stage) {
+    const int chunks = chunks_per_tap_ * p_.kernel_height * p_.kernel_width;
+    const __half* weight = static_cast<const __half*>(p_.weight);
+#pragma unroll
+    for (int i = 0; i < Shape::kPassesN; ++i) {
+      const int row = row_ + i * Shape::kRowsPerPass;
+      if (Shape::kN % Shape::kRowsPerPass != 0 && row >= Shape::kN) break;
+      const int n = n_first_ + row;
+      const bool valid = n < p_.out_channels && k_chunk_b_ < chunks;
+      const std::size_t offset =
+          (static_cast<std::size_t>(group_ * p_.out_channels + n) * chunks + k_chunk_b_) * 8;
+      copy_16_async(stage + Shape::kM * Shape::kK * 2 + swizzled<Shape::kChunks>(row, column_),
+                    weight + (valid ? offset : 0), valid);
+    }
+    k_chunk_b_ += Shape::kChunks;
+  }
+
+  __device__ __forceinline__ void load_pixels(std::uint32_t stage) {
+    int channel = group_ * p_.in_channels + cursor_.chunk * 8;
+    const bool second = channel >= p_.source[0].channels;
+    if (second) channel -= p_.source[0].channels;
+    const ConvSource& source = p_.source[second];
+    const __half* data = static_cast<const __half*>(source.data);
+    const bool in_kernel = cursor_.y < p_.kernel_height;
+    const int dy = cursor_.y * p_.dilation_y, dx = cursor_.x * p_.dilation_x;
+#pragma unroll
+    for (int i = 0; i < Shape::kPassesM; ++i) {
+      const int row = row_ + i * Shape::kRowsPerPass;
+      if (Shape::kM % Shape::kRowsPerPass != 0 && row >= Shape::kM) break;
+      const int y = y_[i] + dy, x = x_[i] + dx;
+      const bool valid = in_kernel &&
+                         static_cast<unsigned>(y) < static_cast<unsigned>(p_.in_height) &&
+                         static_cast<unsigned>(x) < static_cast<unsigned>(p_.in_width);
+      const int pixel = (image_[i] * source.height + (y >> source.upsample_shift)) * source.width +
+                        (x >> source.upsample_shift);
+      const int offset = valid ? pixel * source.pixel_stride + channel : 0;
+      copy_16_async(stage + swizzled<Shape::kChunks>(row, column_), data + offset, valid);
+    }
+    cursor_.advance(Shape::kChunks, chunks_per_tap_, p_.kernel_width);
+  }
+
+ private:
+  const ConvParams& p_;
+  int row_, column_, group_, n_first_, chunks_per_tap_, k_chunk_b_;
+  TapCursor cursor_;
+  int image_[Shape::kPassesM], y_[Shape::kPassesM], x_[Shape::kPassesM];
+};
+
+/// One warp's share of the tile: kWarpM x kWarpN sums over its slice of each step.
+template <typename Shape>
+struct WarpSums {
+  static constexpr int kRows = Shape::kWarpM / 16, kColumns = Shape::kWarpN / 8;
+  float sum[kRows][kColumns][4] = {};
+  int lane, slice, m_first, n_first;
+
+  __device__ WarpSums() {
+    lane = static_cast<int>(threadIdx.x) % 32;
+    int warp = static_cast<int>(threadIdx.x) / 32;
+    n_first = warp % Shape::kWarpsN * Shape::kWarpN;
+    warp /= Shape::kWarpsN;
+    constexpr int kWarpsM = Shape::kM / Shape::kWarpM;
+    m_first = warp % kWarpsM * Shape::kWarpM;
+    slice = warp / kWarpsM;
+  }
+
+  __device__ __forceinline__ void add_step(std::uint32_t stage) {
+    const std::uint32_t weights = stage + Shape::kM * Shape::kK * 2;
+#pragma unroll
+    for (int j = 0; j < Shape::kK / 16 / Shape::kSlices; ++j) {
+      const int chunk = (slice + j * Shape::kSlices) * 2;
+      std::uint32_t a[kRows][4], b[kColumns / 2][4];
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        load_matrix_x4(a[i], stage + swizzled<Shape::kChunks>(m_first + i * 16 + lane % 16,
+                                                              chunk + lane / 16));
+      }
+#pragma unroll
+      for (int i = 0; i < kColumns / 2; ++i) {
+        load_matrix_x4(
+            b[i], weights + swizzled<Shape::kChunks>(n_first + i * 16 + lane % 8 + lane / 16 * 8,
+                                                     chunk + lane / 8 % 2));
+      }
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+#pragma unroll
+        for (int column = 0; column < kColumns; ++column) {
+          const std::uint32_t(&pair)[4] = b[column / 2];
+          multiply_16x8x16(sum[row][column], a[row], pair[column % 2 * 2],
+                           pair[column % 2 * 2 + 1]);
+        }
+      }
+    }
+  }
+
+  /// `sums` is [slice][row][kSumPitch] in shared memory.
+  __device__ __forceinline__ void store(float* sums) const {
+    float* mine = sums + slice * Shape::kM * Shape::kSumPitch;
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+#pragma unroll
+      for (int j = 0; j < kColumns; ++j) {
+        const int row = m_first + i * 16 + lane / 4, column = n_first + j * 8 + lane % 4 * 2;
+        *reinterpret_cast<float2*>(mine + row * Shape::kSumPitch + column) =
+            make_float2(sum[i][j][0], sum[i][j][1]);
+        *reinterpret_cast<float2*>(mine + (row + 8) * Shape::kSumPitch + column) =
+            make_float2(sum[i][j][2], sum[i][j][3]);
+      }
+    }
+  }
+};
+
+__device__ __forceinline__ float finish(const ConvParams& p, float sum, float bias,
+                                        float residual) {
+  return p.residual_before_activation ? activate(sum + bias + residual, p.activation)
+                                      : activate(sum + bias, p.activation) + residual;
+}
+
+/// Stores channels [n, n + 8) of pixel m; `n` counts within the group.
+__device__ __forceinline__ void store_channels(const ConvParams& p, int m, int n, int group,
+                                               float (&sum)[8]) {
+  const int channel = group * p.out_channels + n;
+  const std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
+  const std::size_t from = static_cast<std::size_t>(m) * p.residual_stride + channel;
+  const __half* residual = static_cast<const __half*>(p.residual);
+  if (p.vector_store) {
+    float add[8] = {};
+    float bias[8] = {};
+    if (residual) to_floats(*reinterpret_cast<const Half8*>(residual + from), add);
+    if (p.bias) {
+      *reinterpret_cast<float4*>(bias) = *reinterpret_cast<const float4*>(p.bias + channel);
+      *reinterpret_cast<float4*>(bias + 4) = *reinterpret_cast<const float4*>(p.bias + channel + 4);
+    }
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sum[i] = finish(p, sum[i], bias[i], add[i]);
+    if (p.output_fp32) {
+      float* output = static_cast<float*>(p.output) + to;
+      *reinterpret_cast<float4*>(output) = make_float4(sum[0], sum[1], sum[2], sum[3]);
+      *reinterpret_cast<float4*>(output + 4) = make_float4(sum[4], sum[5], sum[6], sum[7]);
+    } else {
+      *reinterpret_cast<Half8*>(static_cast<__half*>(p.output) + to) = to_half8(sum);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    if (n + i >= p.out_channels) break;
+    const float value = finish(p, sum[i], p.bias ? p.bias[channel + i] : 0.0f,
+                               residual ? __half2float(residual[from + i]) : 0.0f);
+    if (p.output_fp32) {
+      static_cast<float*>(p.output)[to + i] = value;
+    } else {
+      static_cast<__half*>(p.output)[to + i] = __float2half_rn(value);
+    }
+  }
+}
+
+template <typename Shape>
+__global__ void __launch_bounds__(Shape::kThreads)
+    conv_tile_kernel(const __grid_constant__ ConvParams p) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  let_next_kernel_start();
+  const int n_tiles = (p.out_channels + Shape::kN - 1) / Shape::kN;
+  const int m_tile = static_cast<int>(blockIdx.x) / n_tiles;
+  const int n_tile = static_cast<int>(blockIdx.x) - m_tile * n_tiles;
+  const int group = static_cast<int>(blockIdx.y);
+  const int all_steps =
+      (p.kernel_height * p.kernel_width * p.in_channels + Shape::kK - 1) / Shape::kK;
+  const int splits = static_cast<int>(gridDim.z);
+  const int steps_per_split = (all_steps + splits - 1) / splits;
+  const int first_step = static_cast<int>(blockIdx.z) * steps_per_split;
+  const int steps = max(0, min(steps_per_split, all_steps - first_step));
+
+  TileLoader<Shape> loader(p, m_tile, n_tile, group, first_step);
+  const std::uint32_t base = shared_address(shared);
+  // Weights belong to the plan: they may load while the previous kernel still runs.
+#pragma unroll
+  for (int s = 0; s < Shape::kStages - 1; ++s) {
+    if (s < steps) loader.load_weights(base + s * Shape::kStageBytes);
+  }
+  wait_for_previous_kernel();
+#pragma unroll
+  for (int s = 0; s < Shape::kStages - 1; ++s) {
+    if (s < steps) loader.load_pixels(base + s * Shape::kStageBytes);
+    commit_copies();
+  }
+
+  WarpSums<Shape> sums;
+  int read = 0, write = Shape::kStages - 1;
+  for (int step = 0; step < steps; ++step) {
+    wait_copies<Shape::kStages - 2>();
+    __syncthreads();
+    if (step + Shape::kStages - 1 < steps) {
+      loader.load_weights(base + write * Shape::kStageBytes);
+      loader.load_pixels(base + write * Shape::kStageBytes);
+    }
+    commit_copies();
+    if (++write == Shape::kStages) write = 0;
+    sums.add_step(base + read * Shape::kStageBytes);
+    if (++read == Shape::kStages) read = 0;
+  }
+  wait_copies<0>();
+  __syncthreads();
+
+  float* partial = reinterpret_cast<float*>(shared);
+  sums.store(partial);
+#if __CUDA_ARCH__ >= 900
+  if (splits > 1) {
+    cooperative_groups::this_cluster().sync();
+  } else {
+    __syncthreads();
+  }
+#else
+  __syncthreads();
+#endif
+
+  constexpr int kGroupsOf8 = Shape::kN / 8;
+  for (int item = static_cast<int>(threadIdx.x + blockIdx.z * Shape::kThreads);
+       item < Shape::kM * kGroupsOf8; item += Shape::kThreads * splits) {
+    const int row = item / kGroupsOf8, column = item % kGroupsOf8 * 8;
+    const int m = m_tile * Shape::kM + row, n = n_tile * Shape::kN + column;
+    if (m >= p.batch * p.out_height * p.out_width || n >= p.out_channels) continue;
+    float sum[8] = {};
+    for (int split = 0; split < splits; ++split) {
+      const float* from = partial;
+#if __CUDA_ARCH__ >= 900
+      if (splits > 1) from = cooperative_groups::this_cluster().map_shared_rank(partial, split);
+#endif
+#pragma unroll
+      for (int slice = 0; slice < Shape::kSlices; ++slice) {
+        const float4* values = reinterpret_cast<const float4*>(
+            from + (slice * Shape::kM + row) * Shape::kSumPitch + column);
+        const float4 low = values[0], high = values[1];
+        sum[0] += low.x, sum[1] += low.y, sum[2] += low.z, sum[3] += low.w;
+        sum[4] += high.x, sum[5] += high.y, sum[6] += high.z, sum[7] += high.w;
+      }
+    }
+    store_channels(p, m, n, group, sum);
+  }
+#if __CUDA_ARCH__ >= 900
+  // Nobody leaves while a neighbour may still read its sums.
+  if (splits > 1) cooperative_groups::this_cluster().sync();
+#endif
+}
+
+template <typename Shape>
+ConvTile make_conv_tile(const char* name) {
+  ConvTile tile;
+  tile.name = name;
+  tile.m = Shape::kM;
+  tile.n = Shape::kN;
+  tile.k = Shape::kK;
+  tile.slices = Shape::kSlices;
+  tile.threads = Shape::kThreads;
+  tile.stages = Shape::kStages;
+  tile.shared_bytes = Shape::kSharedBytes;
+  tile.kernel = reinterpret_cast<const void*>(&conv_tile_kernel<Shape>);
+  return tile;
+}
+
+}  // namespace peregrine::cuda

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cuda/kernels/conv_tile.cuh"
+#include "engine/cuda/kernels/conv_tiles.h"
+
+namespace peregrine::cuda {
+
+// For the middle ground, and few channels over many pixels.
+// M, N, K, warps along M, along N, sharing K, stages.
+std::vector<ConvTile> medium_conv_tiles() {
+  return {
+      make_conv_tile<TileShape<32, 64, 64, 2, 2, 1, 4>>("conv 32x64x64"),
+      make_conv_tile<TileShape<64, 16, 32, 4, 1, 1, 5>>("conv 64x16x32"),
+      make_conv_tile<TileShape<64, 32, 64, 4, 1, 1, 4>>("conv 64x32x64"),
+      make_conv_tile<TileShape<64, 64, 64, 2, 2, 1, 4>>("conv 64x64x64"),
+      make_conv_tile<TileShape<128, 16, 32, 4, 1, 1, 4>>("conv 128x16x32"),
+      make_conv_tile<TileShape<128, 32, 32, 4, 1, 1, 4>>("conv 128x32x32"),
+  };
+}
+
+}  // namespace peregrine::cuda
