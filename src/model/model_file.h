@@ -11,8 +11,8 @@ class ModelProto;
 
 namespace peregrine::model {
 
-/// The bytes of a model file. Throws `Error(kInputNotFound)` when there is none, and
-/// `Error(kModelInvalid)` when it is not a regular file or larger than the 2 GiB of ONNX's format.
+/// The bytes of a model file. Throws `Error(kModelInvalid)` when there is none, when it is
+/// not a regular file, or larger than the 2 GiB of ONNX's format.
 std::string read_model_bytes(const std::string& path);
 
 /// Parses `bytes`; `path` is for messages. Throws `Error(kModelInvalid)` when they are no ONNX
