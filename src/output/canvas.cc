@@ -35,6 +35,113 @@ PlaneSize plane_size(const Frame& frame, int plane) {
   return {width, height};
 }
 
+// A line of round ends and the pixels it covers.
+class Stroke {
+ public:
+  Stroke(float x, float y, float dx, float dy, float radius)
+      : x_(x), y_(y), dx_(dx), dy_(dy), radius_(radius) {
+    const float length2 = dx * dx + dy * dy;
+    per_length2_ = length2 > 0 ? 1 / length2 : 0;
+  }
+  // How far from its axis a pixel can be and still be touched.
+  float reach() const { return radius_ + 0.5f; }
+
+  // The columns between which row `y` (a centre) can be touched: those of the part of the axis that
+  // is within reach.
+  std::pair<float, float> columns_of(float y) const {
+    float from = 0, to = 1;
+    if (std::abs(dy_) > 1e-3f) {
+      const float above = (y - reach() - y_) / dy_, below = (y + reach() - y_) / dy_;
+      from = std::clamp(std::min(above, below), 0.0f, 1.0f);
+      to = std::clamp(std::max(above, below), 0.0f, 1.0f);
+    }
+    const float a = x_ + from * dx_, b = x_ + to * dx_;
+    return {std::min(a, b) - reach(), std::max(a, b) + reach()};
+  }
+
+  // Raises `count` coverages from pixel (x, y) on.
+  void cover(std::uint8_t* alpha, int x, int y, int count) const {
+    const float py = static_cast<float>(y) + 0.5f - y_;
+    for (int i = 0; i < count; ++i) {
+      const float px = static_cast<float>(x + i) + 0.5f - x_;
+      const float along = std::clamp((px * dx_ + py * dy_) * per_length2_, 0.0f, 1.0f);
+      const float ax = px - along * dx_, ay = py - along * dy_;
+      const float covered = std::clamp(reach() - std::sqrt(ax * ax + ay * ay), 0.0f, 1.0f);
+      alpha[i] = std::max(alpha[i], static_cast<std::uint8_t>(255 * covered + 0.5f));
+    }
+  }
+
+ private:
+  float x_, y_, dx_, dy_, radius_, per_length2_;
+};
+
+// Reads a mask column by column.
+class MaskColumns {
+ public:
+  explicit MaskColumns(const Mask& mask) : mask_(mask) {}
+  // Appends the rows, within [top, bottom], where the ones of column `x` begin and end, in turns.
+  // Columns must be asked for in rising order.
+  void edges_of(int x, int top, int bottom, std::vector<int>& edges) {
+    const std::int64_t first = static_cast<std::int64_t>(x) * mask_.height;
+    for (; run_ < mask_.counts.size(); begin_ += mask_.counts[run_++]) {
+      const std::int64_t end = begin_ + mask_.counts[run_];
+      const auto from = static_cast<int>(std::clamp<std::int64_t>(begin_ - first, top, bottom));
+      const auto to = static_cast<int>(std::clamp<std::int64_t>(end - first, top, bottom));
+      if (run_ % 2 == 1 && from < to) edges.insert(edges.end(), {from, to});
+      if (end >= first + mask_.height) return;  // it reaches into the next column
+    }
+  }
+
+ private:
+  const Mask& mask_;
+  std::size_t run_ = 0;
+  std::int64_t begin_ = 0;  // of that run
+};
+
+void scale(std::uint16_t* weights, int count, std::uint16_t translucency) {
+  if (translucency == 256) return;  // it would not fit 16 bits either
+  for (int i = 0; i < count; ++i) {
+    weights[i] = static_cast<std::uint16_t>(weights[i] * translucency) >> 8;
+  }
+}
+
+void weights_of_row(const std::uint8_t* alpha, int count, std::uint16_t translucency,
+                    std::uint16_t* weights) {
+  for (int i = 0; i < count; ++i) {
+    weights[i] = static_cast<std::uint16_t>(alpha[i] + (alpha[i] >> 7));
+  }
+  scale(weights, count, translucency);
+}
+
+// A halved sample is covered as far as its four pixels are on average. On an odd edge two of them
+// lie outside the picture, where the shape goes on.
+void weights_of_pair(const std::uint8_t* upper, const std::uint8_t* lower, int count,
+                     std::uint16_t translucency, std::uint16_t* weights) {
+  for (int i = 0; i < count; ++i) {
+    std::uint16_t above, below;  // two pixels each, in either order
+    std::memcpy(&above, upper + 2 * i, 2);
+    std::memcpy(&below, lower + 2 * i, 2);
+    const auto sum =
+        static_cast<std::uint16_t>((above & 0xFF) + (above >> 8) + (below & 0xFF) + (below >> 8));
+    weights[i] = static_cast<std::uint16_t>(sum + (sum >> 7)) >> 2;
+  }
+  scale(weights, count, translucency);
+}
+
+template <int kStep>
+void blend_samples(std::uint8_t* samples, const std::uint16_t* weights, int count, int value) {
+  const auto over = static_cast<std::uint16_t>(value);
+  for (int i = 0; i < count; ++i) {
+    std::uint8_t& sample = samples[static_cast<std::ptrdiff_t>(i) * kStep];
+    // Each step is cut to 16 bits by name: a compiler that finds 32-bit products here has no
+    // instruction for them on a plain x86-64.
+    const auto rest = static_cast<std::uint16_t>(256 - weights[i]);
+    const auto below = static_cast<std::uint16_t>(sample * rest);
+    const auto above = static_cast<std::uint16_t>(over * weights[i]);
+    sample = static_cast<std::uint8_t>(static_cast<std::uint16_t>(below + above) >> 8);
+  }
+}
+
 }  // namespace
 
 PixelRect PixelRect::intersect(const PixelRect& other) const {
@@ -61,62 +168,48 @@ void Coverage::add_rect(const PixelRect& rect) {
 }
 
 void Coverage::add_line(float x0, float y0, float x1, float y1, float radius) {
-  const float dx = x1 - x0, dy = y1 - y0;
-  const float length2 = dx * dx + dy * dy;
-  const float reach = radius + 0.5f;
-  const auto clamp_row = [&](float y) {
+  const Stroke stroke(x0, y0, x1 - x0, y1 - y0, radius);
+  // Truncation is rounding down: the region has no negative corners.
+  const auto within = [](float position, int low, int high) {
     return static_cast<int>(
-        std::clamp(y, static_cast<float>(rect_.top), static_cast<float>(rect_.bottom)));
+        std::clamp(position, static_cast<float>(low), static_cast<float>(high)));
   };
-  const int last = clamp_row(std::ceil(std::max(y0, y1) + reach));
-  for (int y = clamp_row(std::floor(std::min(y0, y1) - reach)); y < last; ++y) {
-    const float py = static_cast<float>(y) + 0.5f;
-    // Only the stretch of the line within reach of this row can touch it.
-    float from = 0, to = 1;
-    if (std::abs(dy) > 1e-3f) {
-      const float a = (py - reach - y0) / dy, b = (py + reach - y0) / dy;
-      from = std::clamp(std::min(a, b), 0.0f, 1.0f);
-      to = std::clamp(std::max(a, b), 0.0f, 1.0f);
-    }
-    const float xa = x0 + from * dx, xb = x0 + to * dx;
-    const auto clamp_column = [&](float x) {
-      return static_cast<int>(
-          std::clamp(x, static_cast<float>(rect_.left), static_cast<float>(rect_.right)));
-    };
-    const int first_x = clamp_column(std::floor(std::min(xa, xb) - reach));
-    const int last_x = clamp_column(std::ceil(std::max(xa, xb) + reach));
-    std::uint8_t* alpha = row(y) - rect_.left;
-    for (int x = first_x; x < last_x; ++x) {
-      const float px = static_cast<float>(x) + 0.5f;
-      const float along =
-          length2 > 0 ? std::clamp(((px - x0) * dx + (py - y0) * dy) / length2, 0.0f, 1.0f) : 0.0f;
-      const float away = std::hypot(px - x0 - along * dx, py - y0 - along * dy);
-      const float covered = std::clamp(reach - away, 0.0f, 1.0f);
-      alpha[x] = std::max(alpha[x], static_cast<std::uint8_t>(255 * covered + 0.5f));
-    }
+  const float reach = stroke.reach();
+  const int first = within(std::min(y0, y1) - reach, rect_.top, rect_.bottom);
+  const int last = within(std::max(y0, y1) + reach + 1, rect_.top, rect_.bottom);
+  for (int y = first; y < last; ++y) {
+    const auto [left, right] = stroke.columns_of(static_cast<float>(y) + 0.5f);
+    const int from = within(left, rect_.left, rect_.right);
+    const int to = within(right + 1, rect_.left, rect_.right);
+    stroke.cover(row(y) + (from - rect_.left), from, y, to - from);
   }
 }
 
+// Runs go down the columns, memory goes along the rows. Neighbouring columns differ in few rows, so
+// only the rows that turn on or off are visited, and each stretch of a row is filled at once.
 void Coverage::add_mask(const Mask& mask) {
   const PixelRect inside = rect_.intersect({0, 0, mask.width, mask.height});
   if (inside.empty()) return;
-  std::int64_t position = 0;  // column-major
-  bool ones = false;
-  for (const std::uint32_t count : mask.counts) {
-    std::int64_t begin = position;
-    position += count;
-    while (ones && begin < position) {
-      const auto x = static_cast<int>(begin / mask.height);
-      const auto y = static_cast<int>(begin % mask.height);
-      const std::int64_t end = std::min<std::int64_t>(position, begin - y + mask.height);
-      if (x >= inside.right) return;
-      if (x >= inside.left) {
-        const int bottom = std::min(y + static_cast<int>(end - begin), inside.bottom);
-        for (int i = std::max(y, inside.top); i < bottom; ++i) row(i)[x - rect_.left] = 255;
-      }
-      begin = end;
+  const auto turn = [&](int y, int x) {
+    int& since = on_since_[static_cast<std::size_t>(y - inside.top)];
+    if (since >= 0)
+      std::memset(row(y) + (since - rect_.left), 255, static_cast<std::size_t>(x - since));
+    since = since >= 0 ? -1 : x;
+  };
+  on_since_.assign(static_cast<std::size_t>(inside.height()), -1);
+  edges_before_.clear();
+  MaskColumns columns(mask);
+  for (int x = inside.left; x <= inside.right; ++x) {
+    edges_.clear();
+    if (x < inside.right) columns.edges_of(x, inside.top, inside.bottom, edges_);
+    // Rows between an odd and an even one of all edges, old and new, are where the columns differ.
+    changes_.resize(edges_.size() + edges_before_.size());
+    std::merge(edges_.begin(), edges_.end(), edges_before_.begin(), edges_before_.end(),
+               changes_.begin());
+    for (std::size_t i = 0; i + 1 < changes_.size(); i += 2) {
+      for (int y = changes_[i]; y < changes_[i + 1]; ++y) turn(y, x);
     }
-    ones = !ones;
+    edges_.swap(edges_before_);
   }
 }
 
@@ -189,61 +282,46 @@ std::array<int, 3> Canvas::components_of(Color color) const {
   return {byte(16 + luma * 219 / 255), byte(128 + cb * 224 / 255), byte(128 + cr * 224 / 255)};
 }
 
+// Weights run to 256, so that full coverage at full opacity leaves nothing of what was there; all
+// products fit 16 bits, which makes these loops eight or sixteen samples wide.
 void Canvas::paint(const Coverage& coverage, Color color, float opacity) {
-  if (coverage.rect().empty()) return;
-  const std::array<int, 3> values = components_of(color);
-  const auto weight = static_cast<int>(std::lround(256 * std::clamp(opacity, 0.0f, 1.0f)));
-  for (int i = 0; i < channel_count_; ++i) {
-    const auto index = static_cast<std::size_t>(i);
-    const Channel& channel = channels_[index];
-    if (channel.halved) {
-      paint_halved(channel, coverage, values[index], weight);
-    } else if (channel.step == 1) {
-      paint_full<1>(channel, coverage, values[index], weight);
-    } else {
-      paint_full<3>(channel, coverage, values[index], weight);
-    }
-  }
-}
-
-// Weights run to 256, so that full coverage at full opacity leaves nothing of what was there; the
-// products then just fit 16 bits, which is what makes this loop eight or sixteen pixels wide.
-template <int kStep>
-void Canvas::paint_full(const Channel& channel, const Coverage& coverage, int value, int opacity) {
-  const PixelRect area = coverage.rect().intersect(bounds());
-  for (int y = area.top; y < area.bottom; ++y) {
-    const std::uint8_t* alpha = coverage.row(y);
-    std::uint8_t* samples =
-        channel.data + y * channel.stride + static_cast<std::int64_t>(area.left) * kStep;
-    for (int i = 0; i < area.width(); ++i) {
-      const unsigned covered = alpha[i] + (alpha[i] >> 7);
-      const auto weight = static_cast<std::uint16_t>(covered * static_cast<unsigned>(opacity) >> 8);
-      std::uint8_t& sample = samples[static_cast<std::ptrdiff_t>(i) * kStep];
-      sample = static_cast<std::uint8_t>(
-          static_cast<std::uint16_t>(sample * (256 - weight) + value * weight) >> 8);
-    }
-  }
-}
-
-// A halved sample is covered as far as its four pixels are on average. On an odd edge two of them
-// lie outside the picture, where the shape goes on.
-void Canvas::paint_halved(const Channel& channel, const Coverage& coverage, int value,
-                          int opacity) {
   const PixelRect& area = coverage.rect();
-  for (int y = area.top; y < area.bottom; y += 2) {
-    const std::uint8_t* upper = coverage.row(y);
-    const std::uint8_t* lower = coverage.row(y + 1);
-    std::uint8_t* samples = channel.data + (y / 2) * channel.stride +
-                            static_cast<std::int64_t>(area.left / 2) * channel.step;
-    for (int i = 0; i < area.width(); i += 2) {
-      const int sum = upper[i] + upper[i + 1] + lower[i] + lower[i + 1];
-      if (sum == 0) continue;
-      const int weight = (sum + (sum >> 7)) * opacity >> 10;
-      std::uint8_t& sample = samples[static_cast<std::ptrdiff_t>(i / 2) * channel.step];
-      sample = static_cast<std::uint8_t>((sample * (256 - weight) + value * weight) >> 8);
+  const std::array<int, 3> values = components_of(color);
+  const auto translucency =
+      static_cast<std::uint16_t>(std::lround(256 * std::clamp(opacity, 0.0f, 1.0f)));
+  weights_.resize(static_cast<std::size_t>(area.width()));
+  const bool halved = channels_[1].halved;
+  for (int y = area.top; y < area.bottom; ++y) {
+    if (y < height_) {
+      weights_of_row(coverage.row(y), area.width(), translucency, weights_.data());
+      const int count = std::min(area.right, width_) - area.left;
+      for (int i = 0; i < (halved ? 1 : channel_count_); ++i) {
+        blend(channels_[static_cast<std::size_t>(i)], area.left, y, count,
+              values[static_cast<std::size_t>(i)]);
+      }
+    }
+    if (halved && y % 2 == 0) {
+      weights_of_pair(coverage.row(y), coverage.row(y + 1), area.width() / 2, translucency,
+                      weights_.data());
+      blend(channels_[1], area.left / 2, y / 2, area.width() / 2, values[1]);
+      blend(channels_[2], area.left / 2, y / 2, area.width() / 2, values[2]);
     }
   }
 }
+
+// Blends `value` into `count` samples from (x, y) of the channel on, by `weights_`.
+void Canvas::blend(const Channel& channel, int x, int y, int count, int value) const {
+  std::uint8_t* samples =
+      channel.data + y * channel.stride + static_cast<std::int64_t>(x) * channel.step;
+  switch (channel.step) {
+    case 1: blend_samples<1>(samples, weights_.data(), count, value); break;
+    case 2: blend_samples<2>(samples, weights_.data(), count, value); break;
+    default: blend_samples<3>(samples, weights_.data(), count, value); break;
+  }
+}
+
+// Encoders and scalers read whole vectors, past the last pixel.
+constexpr std::size_t kReadAhead = 64;
 
 Frame copy_picture(const Frame& frame, std::shared_ptr<std::vector<std::uint8_t>>& memory) {
   require_host_picture(frame);
@@ -254,7 +332,7 @@ Frame copy_picture(const Frame& frame, std::shared_ptr<std::vector<std::uint8_t>
     bytes += static_cast<std::size_t>(size.row_bytes) * size.rows;
   }
   if (!memory || memory.use_count() > 1 || memory->size() < bytes) {
-    memory = std::make_shared<std::vector<std::uint8_t>>(bytes);
+    memory = std::make_shared<std::vector<std::uint8_t>>(bytes + kReadAhead);
   }
   Frame copy = frame;
   copy.storage = memory;

@@ -47,6 +47,7 @@ class Coverage {
  private:
   PixelRect rect_;
   std::vector<std::uint8_t> alpha_;
+  std::vector<int> on_since_, edges_, edges_before_, changes_;  // scratch of add_mask
 };
 
 /// Draws on a host picture in its own format (planar or interleaved YUV, RGB, grey), with its own
@@ -68,9 +69,7 @@ class Canvas {
     int step = 1;
     bool halved = false;
   };
-  template <int kStep>
-  void paint_full(const Channel& channel, const Coverage& coverage, int value, int opacity);
-  void paint_halved(const Channel& channel, const Coverage& coverage, int value, int opacity);
+  void blend(const Channel& channel, int x, int y, int count, int value) const;
   std::array<int, 3> components_of(Color color) const;
 
   int width_, height_;
@@ -79,6 +78,7 @@ class Canvas {
   ColorRange range_;
   int channel_count_ = 0;
   std::array<Channel, 3> channels_;
+  std::vector<std::uint16_t> weights_;  // of one row of samples, 0 to 256
 };
 
 /// Weights of R, G and B in luma (BT.601, 709 or 2020).

@@ -23,24 +23,24 @@ constexpr Color kUntracked{170, 170, 170};
 
 // COCO's 17 body points: 0 nose, 1-2 eyes, 3-4 ears, 5-6 shoulders, 7-8 elbows, 9-10 wrists,
 // 11-12 hips, 13-14 knees, 15-16 ankles; left before right.
-constexpr std::array<std::pair<int, int>, 18> kBodyEdges = {{{15, 13},
-                                                             {13, 11},
-                                                             {16, 14},
-                                                             {14, 12},
-                                                             {11, 12},
-                                                             {5, 11},
-                                                             {6, 12},
-                                                             {5, 6},
-                                                             {5, 7},
-                                                             {6, 8},
-                                                             {7, 9},
-                                                             {8, 10},
-                                                             {0, 1},
-                                                             {0, 2},
-                                                             {1, 3},
-                                                             {2, 4},
-                                                             {3, 5},
-                                                             {4, 6}}};
+constexpr std::array<std::pair<std::size_t, std::size_t>, 18> kBodyEdges = {{{15, 13},
+                                                                             {13, 11},
+                                                                             {16, 14},
+                                                                             {14, 12},
+                                                                             {11, 12},
+                                                                             {5, 11},
+                                                                             {6, 12},
+                                                                             {5, 6},
+                                                                             {5, 7},
+                                                                             {6, 8},
+                                                                             {7, 9},
+                                                                             {8, 10},
+                                                                             {0, 1},
+                                                                             {0, 2},
+                                                                             {1, 3},
+                                                                             {2, 4},
+                                                                             {3, 5},
+                                                                             {4, 6}}};
 constexpr int kBodyPoints = 17;
 
 // Pixels far outside any picture are all alike; this keeps integers in their range.
@@ -137,6 +137,9 @@ void OverlayRenderer::draw_outline(Canvas& canvas, const Detections& found, std:
   const Color color = color_of(found, object);
   if (!found.oriented.empty()) {
     const auto corners = corners_of(found.oriented[object]);
+    for (const auto& [x, y] : corners) {
+      if (!std::isfinite(x) || !std::isfinite(y)) return;
+    }
     coverage_.reset(bounds_of(corners, static_cast<float>(pen.line)), canvas.bounds());
     for (std::size_t i = 0; i < 4; ++i) {
       const auto& [x0, y0] = corners[i];
@@ -162,27 +165,21 @@ void OverlayRenderer::draw_outline(Canvas& canvas, const Detections& found, std:
 
 void OverlayRenderer::draw_skeleton(Canvas& canvas, const Detections& found, std::size_t object,
                                     const Pen& pen) {
-  std::vector<std::pair<float, float>> visible;
   const std::span<const Keypoint> points = found.keypoints_of(object);
-  for (const Keypoint& point : points) {
-    if (is_visible(point)) visible.emplace_back(point.x, point.y);
-  }
-  if (visible.empty()) return;
   const auto dot = static_cast<float>(pen.line);
-  const PixelRect region = bounds_of(visible, dot + 1);
+  // Each stroke on its own: the region of a whole body would be nearly empty.
+  const auto stroke = [&](const Keypoint& from, const Keypoint& to, float radius, Color color) {
+    if (!is_visible(from) || !is_visible(to)) return;
+    const std::array<std::pair<float, float>, 2> ends = {{{from.x, from.y}, {to.x, to.y}}};
+    coverage_.reset(bounds_of(ends, radius + 1), canvas.bounds());
+    coverage_.add_line(from.x, from.y, to.x, to.y, radius);
+    canvas.paint(coverage_, color);
+  };
   if (points.size() == kBodyPoints) {
-    coverage_.reset(region, canvas.bounds());
-    for (const auto& [a, b] : kBodyEdges) {
-      const Keypoint& from = points[static_cast<std::size_t>(a)];
-      const Keypoint& to = points[static_cast<std::size_t>(b)];
-      if (!is_visible(from) || !is_visible(to)) continue;
-      coverage_.add_line(from.x, from.y, to.x, to.y, dot / 2);
-    }
-    canvas.paint(coverage_, color_of(found, object));
+    const Color color = color_of(found, object);
+    for (const auto& [from, to] : kBodyEdges) stroke(points[from], points[to], dot / 2, color);
   }
-  coverage_.reset(region, canvas.bounds());
-  for (const auto& [x, y] : visible) coverage_.add_disc(x, y, dot);
-  canvas.paint(coverage_, kWhite);
+  for (const Keypoint& point : points) stroke(point, point, dot, kWhite);
 }
 
 // A label with its background, moved inside the picture.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -50,12 +51,31 @@ struct PictureFit::State {
   ColorMatrix matrix;
   ColorRange range;
   SwsContext* scaler = nullptr;
-  std::shared_ptr<std::vector<std::uint8_t>> memory;
+  std::shared_ptr<std::vector<std::uint8_t>> memory;  // of the frame given out
+  std::vector<std::uint8_t> scaled;
 
   bool fits(const Frame& frame) const {
     const bool same_size = frame.info.width == size.width && frame.info.height == size.height;
     const bool same_color = frame.matrix == matrix && frame.range == range;
     return same_size && (same_color || !has_luma(frame.format));
+  }
+
+  // swscale writes whole vectors: past the width, into padding that only this buffer has.
+  void reserve_scaled(int width, int height, std::array<std::uint8_t*, 4>& planes,
+                      std::array<int, 4>& strides) {
+    constexpr int kAlignment = 64;
+    std::array<std::size_t, 4> offsets{};
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const int shift = i == 0 ? 0 : 1;
+      strides[i] = (((width + shift) >> shift) / kAlignment + 2) * kAlignment;
+      offsets[i] = bytes;
+      bytes += static_cast<std::size_t>(strides[i]) * ((height + shift) >> shift);
+    }
+    scaled.resize(bytes + kAlignment);
+    const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(scaled.data()) % kAlignment;
+    std::uint8_t* first = scaled.data() + (kAlignment - misaligned) % kAlignment;
+    for (std::size_t i = 0; i < 3; ++i) planes[i] = first + offsets[i];
   }
 
   // Packed 4:2:0, black.
@@ -115,8 +135,6 @@ Frame PictureFit::fit(const Frame& frame) {
                            frame.range == ColorRange::kFull, coefficients(state.matrix),
                            state.range == ColorRange::kFull, 0, kUnity, kUnity);
 
-  Frame fitted = state.blank(frame);
-  const int left = (state.size.width - width) / 2 & ~1, top = (state.size.height - height) / 2 & ~1;
   std::array<const std::uint8_t*, 4> from{};
   std::array<int, 4> from_strides{};
   for (std::size_t i = 0; i < 3; ++i) {
@@ -125,14 +143,24 @@ Frame PictureFit::fit(const Frame& frame) {
   }
   std::array<std::uint8_t*, 4> to{};
   std::array<int, 4> to_strides{};
-  for (std::size_t i = 0; i < 3; ++i) {
-    const Plane& plane = fitted.planes[i];
-    const int shift = i == 0 ? 0 : 1;
-    to[i] = const_cast<std::uint8_t*>(plane.data) + (top >> shift) * plane.stride + (left >> shift);
-    to_strides[i] = static_cast<int>(plane.stride);
-  }
+  state.reserve_scaled(width, height, to, to_strides);
   sws_scale(state.scaler, from.data(), from_strides.data(), 0, from_height, to.data(),
             to_strides.data());
+
+  Frame fitted = state.blank(frame);
+  const int left = (state.size.width - width) / 2 & ~1, top = (state.size.height - height) / 2 & ~1;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const int shift = i == 0 ? 0 : 1;
+    const Plane& plane = fitted.planes[i];
+    // `blank` made this memory, and nobody else has it yet.
+    auto* row =
+        const_cast<std::uint8_t*>(plane.data) + (top >> shift) * plane.stride + (left >> shift);
+    const int rows = (height + shift) >> shift, bytes = (width + shift) >> shift;
+    for (int y = 0; y < rows; ++y, row += plane.stride) {
+      std::memcpy(row, to[i] + static_cast<std::ptrdiff_t>(y) * to_strides[i],
+                  static_cast<std::size_t>(bytes));
+    }
+  }
   return fitted;
 }
 
