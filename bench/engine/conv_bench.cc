@@ -2,6 +2,7 @@
 // Every convolution of a network by every kernel that can run it: checks, then times, then chains
 // the best ones as the network would. Writes all figures as JSON lines; prints tables.
 //   bench_engine_conv [--model yolo11n] [--batch 1,8,32] [--json FILE] [--floor]
+//                     [--only CONVOLUTION] [--tactic NAME]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -27,12 +28,21 @@ namespace {
 
 using cuda::ConvParams;
 
-/// Device memory of one case: input, weights, bias, the answer and what a kernel says.
+/// Device memory of one case; pictures live in `Pictures`.
 struct Problem {
   ConvParams params;
-  cuda::DeviceBuffer input, weight, bias, expected, output;
+  cuda::DeviceBuffer weight, bias;
+  std::size_t in_count = 0, out_count = 0;
   double flops = 0, bytes = 0;
 };
+
+/// Two pictures that all convolutions of a network read and write in turns, so that a chain of them
+/// finds its input where a network would: in the L2 as far as that reaches.
+struct Pictures {
+  cuda::DeviceBuffer first, second, expected;
+};
+
+bool is_stem(const ConvCase& c) { return c.in < 8; }
 
 Problem make_problem(const ConvCase& c, int batch, const cuda::Stream& stream) {
   Problem problem;
@@ -53,24 +63,30 @@ Problem make_problem(const ConvCase& c, int batch, const cuda::Stream& stream) {
   p.source[0].height = c.height;
   p.source[0].width = c.width;
   p.output_stride = c.out;
-  const std::size_t in = std::size_t(batch) * c.height * c.width * c.in;
-  const std::size_t out = std::size_t(p.pixels()) * c.out;
+  problem.in_count = std::size_t(batch) * c.height * c.width * c.in;
+  problem.out_count = std::size_t(p.pixels()) * c.out;
   const std::size_t weights = std::size_t(c.out) * p.reduction();
-  problem.input = cuda::DeviceBuffer(in * 2);
   problem.weight = cuda::DeviceBuffer(weights * 2);
   problem.bias = cuda::DeviceBuffer(c.out * sizeof(float));
-  problem.expected = cuda::DeviceBuffer(out * 2);
-  problem.output = cuda::DeviceBuffer(out * 2);
-  fill_half(problem.input.data(), in, 1, 1.0f, stream.get());
   fill_half(problem.weight.data(), weights, 2, std::sqrt(6.0f / p.reduction()), stream.get());
   fill_float(problem.bias.data(), c.out, 3, 1.0f, stream.get());
-  p.source[0].data = problem.input.data();
   p.weight = problem.weight.data();
   p.bias = problem.bias.as<float>();
-  p.output = problem.output.data();
-  problem.flops = 2.0 * double(out) * p.reduction();
-  problem.bytes = 2.0 * double(in + out + weights);
+  problem.flops = 2.0 * double(problem.out_count) * p.reduction();
+  // The stem reads FP32 planes.
+  problem.bytes = (is_stem(c) ? 4.0 : 2.0) * double(problem.in_count) +
+                  2.0 * double(problem.out_count + weights);
   return problem;
+}
+
+Pictures make_pictures(const std::string& model, int batch, const cuda::Stream& stream) {
+  std::size_t bytes = 0;
+  for (const ConvCase& c : kConvCases) {
+    if (model != c.model) continue;
+    const Problem problem = make_problem(c, batch, stream);
+    bytes = std::max({bytes, problem.in_count * (is_stem(c) ? 4 : 2), problem.out_count * 2});
+  }
+  return {cuda::DeviceBuffer(bytes), cuda::DeviceBuffer(bytes), cuda::DeviceBuffer(bytes)};
 }
 
 /// One way to run a case.
@@ -82,13 +98,14 @@ struct Candidate {
 
 /// The stem and depthwise kernels lay out input or weights in their own way: the direct kernel is
 /// no reference for the same bytes, and tests/engine/cuda checks them.
-bool has_own_layout(const ConvCase& c) { return c.in < 8 || c.groups > 1; }
+bool has_own_layout(const ConvCase& c) { return is_stem(c) || c.groups > 1; }
 
-std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p) {
+std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p,
+                                  const std::string& only_tactic) {
   std::vector<Candidate> all;
-  if (c.in < 8) {
+  if (is_stem(c)) {
     all.push_back({"stem", [](const ConvParams& q, bool overlapped, cudaStream_t stream) {
-                     cuda::launch_conv_stem(q, true, overlapped, stream);
+                     cuda::launch_conv_stem(q, false, overlapped, stream);
                    }});
     return all;
   }
@@ -105,6 +122,7 @@ std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p) {
       if (blocks > 200000) continue;
       const std::string name =
           splits == 1 ? std::string(tile.name) : fmt::format("{} /{}", tile.name, splits);
+      if (!only_tactic.empty() && name != only_tactic) continue;
       all.push_back(
           {name, [&tile, splits](const ConvParams& q, bool overlapped, cudaStream_t stream) {
              cuda::launch_conv_tile(tile, q, splits, overlapped, stream);
@@ -115,23 +133,29 @@ std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p) {
 }
 
 /// The fastest candidate; throws where one gives a wrong answer.
-Candidate best(const ConvCase& c, Problem& problem, const cuda::Stream& stream,
-               std::ostream& json) {
-  const ConvParams& p = problem.params;
-  const std::size_t count = problem.output.bytes() / 2;
+Candidate best(const ConvCase& c, const Problem& problem, const Pictures& pictures,
+               const std::string& only_tactic, const cuda::Stream& stream, std::ostream& json) {
+  ConvParams p = problem.params;
+  p.source[0].data = pictures.first.data();
+  p.output = pictures.second.data();
+  const std::size_t count = problem.out_count;
+  if (is_stem(c)) {
+    fill_float(pictures.first.data(), problem.in_count, 1, 1.0f, stream.get());
+  } else {
+    fill_half(pictures.first.data(), problem.in_count, 1, 1.0f, stream.get());
+  }
   if (!has_own_layout(c)) {
     ConvParams direct = p;
-    direct.output = problem.expected.data();
+    direct.output = pictures.expected.data();
     cuda::launch_conv_direct(direct, true, false, stream.get());
   }
   Candidate winner;
-  for (Candidate& candidate : candidates(c, p)) {
+  for (Candidate& candidate : candidates(c, p, only_tactic)) {
     if (!has_own_layout(c)) {
-      CUDA_CHECK(
-          cudaMemsetAsync(problem.output.data(), 0xff, problem.output.bytes(), stream.get()));
+      CUDA_CHECK(cudaMemsetAsync(p.output, 0xff, count * 2, stream.get()));
       candidate.launch(p, true, stream.get());
       const double error =
-          relative_error_half(problem.output.data(), problem.expected.data(), count, stream.get());
+          relative_error_half(p.output, pictures.expected.data(), count, stream.get());
       if (!(error < 1e-3)) {
         throw Error(ErrorCode::kInternal, fmt::format("{} is wrong on {} (batch {}): error {:.2e}",
                                                       candidate.name, c.name, p.batch, error));
@@ -151,7 +175,12 @@ Candidate best(const ConvCase& c, Problem& problem, const cuda::Stream& stream,
   return winner;
 }
 
-void run_network(const std::string& model, int batch, const cuda::Stream& stream,
+/// Limits a run to one convolution or tactic, for a profiler; empty takes all.
+struct Only {
+  std::string convolution, tactic;
+};
+
+void run_network(const std::string& model, int batch, const Only& only, const cuda::Stream& stream,
                  std::ostream& json) {
   struct Chosen {
     const ConvCase* c;
@@ -159,6 +188,7 @@ void run_network(const std::string& model, int batch, const cuda::Stream& stream
     Candidate candidate;
   };
   std::vector<Chosen> network;
+  const Pictures pictures = make_pictures(model, batch, stream);
   double sum = 0, floor = 0;
   int nodes = 0;
   fmt::print(
@@ -167,8 +197,9 @@ void run_network(const std::string& model, int batch, const cuda::Stream& stream
       "TFLOP/s", "TB/s");
   for (const ConvCase& c : kConvCases) {
     if (model != c.model) continue;
+    if (!only.convolution.empty() && only.convolution != c.name) continue;
     Problem problem = make_problem(c, batch, stream);
-    const Candidate winner = best(c, problem, stream, json);
+    const Candidate winner = best(c, problem, pictures, only.tactic, stream, json);
     // What one H200 measured: 790 TFLOP/s, 4.3 TB/s.
     const double bound = std::max(problem.flops / 790e6, problem.bytes / 4.3e6);
     fmt::print(
@@ -183,10 +214,15 @@ void run_network(const std::string& model, int batch, const cuda::Stream& stream
   }
   double chained[2];
   for (const bool overlapped : {false, true}) {
+    void *from = pictures.first.data(), *to = pictures.second.data();
     const cuda::GraphExec graph = cuda::capture(stream, [&] {
       for (const Chosen& chosen : network) {
         for (int i = 0; i < chosen.c->count; ++i) {
-          chosen.candidate.launch(chosen.problem.params, overlapped, stream.get());
+          ConvParams p = chosen.problem.params;
+          p.source[0].data = from;
+          p.output = to;
+          chosen.candidate.launch(p, overlapped, stream.get());
+          std::swap(from, to);
         }
       }
     });
@@ -234,6 +270,7 @@ std::vector<std::string> split(const std::string& list) {
 int run(int argc, char** argv) {
   std::string models = "yolo11n", batches = "1,8,32", json_path = "/dev/null";
   bool floor = false;
+  Only only;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     if (flag == "--floor") {
@@ -246,6 +283,10 @@ int run(int argc, char** argv) {
       models = argv[++i];
     } else if (flag == "--batch") {
       batches = argv[++i];
+    } else if (flag == "--only") {
+      only.convolution = argv[++i];
+    } else if (flag == "--tactic") {
+      only.tactic = argv[++i];
     } else if (flag == "--json") {
       json_path = argv[++i];
     } else {
@@ -259,7 +300,7 @@ int run(int argc, char** argv) {
   if (floor) run_floor(stream, json);
   for (const std::string& model : split(models)) {
     for (const std::string& batch : split(batches)) {
-      run_network(model, std::stoi(batch), stream, json);
+      run_network(model, std::stoi(batch), only, stream, json);
       std::fflush(stdout);
     }
   }

@@ -4,8 +4,8 @@
 #include <fstream>
 #include <optional>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.h"
@@ -59,9 +59,9 @@ std::string or_global(const std::optional<bool>& choice) {
 }
 
 std::string show_text(const Settings& settings) {
-  std::string out = fmt::format("profile {}: {}\nfile {}\n\n", settings.profile_used,
-                                settings.profile_reason,
-                                settings.file.empty() ? "none" : settings.file);
+  std::string out =
+      fmt::format("profile {}: {}\nfile {}\n\n", settings.profile_used, settings.profile_reason,
+                  settings.file.empty() ? "none" : settings.file);
   Table table({"KEY", "VALUE", "FROM"});
   for (const SettingKey& key : setting_keys()) {
     const std::string value = value_text(key, settings);
@@ -117,21 +117,21 @@ std::string keys_markdown() {
     }
     return text.empty() ? text : fmt::format("`{}`", text);
   };
-  std::string out = "| key | flag | type, range | default | what it does |\n|---|---|---|---|---|\n";
+  std::string out =
+      "| key | flag | type, range | default | what it does |\n|---|---|---|---|---|\n";
   for (const SettingKey& key : setting_keys()) {
     const std::string range = range_text(key);
-    out += fmt::format("| `{}` | {} | {}{} | {} | {}{} |\n", key.name, code(key.flag ? key.flag : ""),
-                       type_name(key), range.empty() ? "" : ": " + code(range),
-                       code(value_text(key, Settings{})), key.documentation,
-                       key.by_resolution ? " (may depend on the resolution)" : "");
+    out += fmt::format(
+        "| `{}` | {} | {}{} | {} | {}{} |\n", key.name, code(key.flag ? key.flag : ""),
+        type_name(key), range.empty() ? "" : ": " + code(range), code(value_text(key, Settings{})),
+        key.documentation, key.by_resolution ? " (may depend on the resolution)" : "");
   }
   return out;
 }
 
 void write_file(const std::string& path, const std::string& text, bool overwrite) {
   if (!overwrite && fs::exists(path)) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("'{}' exists; add --force to replace it", path));
+    throw Error(ErrorCode::kUsage, fmt::format("'{}' exists; add --force to replace it", path));
   }
   // Beside the file, then renamed: a full disk leaves the old one whole.
   const std::string temporary = path + ".tmp";
@@ -199,8 +199,8 @@ int init(const Options& options) {
 
 int save(const Options& options) {
   Settings settings = options.flags->settings();
-  const std::string head = fmt::format("# In force on {}: {}.\n\n", settings.profile_used,
-                                       settings.profile_reason);
+  const std::string head =
+      fmt::format("# In force on {}: {}.\n\n", settings.profile_used, settings.profile_reason);
   settings.profile = settings.profile_used;  // another machine must not choose another
   write_file(options.path, head + to_toml(settings, false), options.force);
   print(fmt::format("wrote {}\n", options.path));

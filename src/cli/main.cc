@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <exception>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "cli/cli.h"
 #include "peregrine/error.h"
@@ -22,7 +22,6 @@ int run_program(int argc, char** argv) {
   program.set_version_flag("--version", fmt::format("peregrine {}", peregrine::version()));
   program.require_subcommand(1);
   peregrine::cli::Action action;
-  peregrine::cli::add_inspect(program, action);
   peregrine::cli::add_doctor(program, action);
   peregrine::cli::add_config(program, action);
   try {

@@ -52,7 +52,7 @@ bool writes_nothing(const pipeline::JobOptions& options) {
 
 void report(const pipeline::RunSummary& summary, const pipeline::Job& job, bool wrote_nothing) {
   fmt::print(stderr, "{}", summary_text(summary, job.task.labels));
-  for (const std::string& path : job.output_paths) fmt::print(stderr, "  wrote {}\n", path);
+  for (const std::string& path : summary.outputs) fmt::print(stderr, "  wrote {}\n", path);
   if (wrote_nothing) {
     fmt::print(stderr,
                "  nothing was written; add --jsonl FILE (or - for standard output) or --annotate "
@@ -79,7 +79,9 @@ int run(const Arguments& arguments, const Settings& settings) {
 
   Stoppable stoppable;
   const InterruptGuard interrupts([&stoppable] { stoppable.stop(); });
+  if (mode == ProgressMode::kTerminal) fmt::print(stderr, "compiling the model ...");
   const pipeline::Job job = pipeline::make_job(options);
+  if (mode == ProgressMode::kTerminal) fmt::print(stderr, "\r\x1b[K");
   stoppable.set(job.pipeline.get());
   pipeline::RunSummary summary;
   {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/settings_flags.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "core/settings_keys.h"
 #include "engine/factory.h"
@@ -43,11 +43,13 @@ SettingsFlags::SettingsFlags(CLI::App& command) : parsed_(std::make_shared<Parse
             for (const std::string& pair : pairs) {
               const std::size_t equals = pair.find('=');
               if (equals == std::string::npos) {
-                throw Error(ErrorCode::kUsage,
-                            fmt::format("--set {}: give KEY=VALUE, such as inference.batch=4", pair));
+                throw Error(
+                    ErrorCode::kUsage,
+                    fmt::format("--set {}: give KEY=VALUE, such as inference.batch=4", pair));
               }
-              parsed->values.push_back(
-                  {pair.substr(0, equals), pair.substr(equals + 1), {SettingLayer::kFlag, "--set"}});
+              parsed->values.push_back({pair.substr(0, equals),
+                                        pair.substr(equals + 1),
+                                        {SettingLayer::kFlag, "--set"}});
             }
           },
           "Set any key of 'peregrine config keys'")
@@ -57,19 +59,25 @@ SettingsFlags::SettingsFlags(CLI::App& command) : parsed_(std::make_shared<Parse
       ->group("Settings");
   for (const SettingKey& key : setting_keys()) {
     if (!key.flag) continue;
-    const auto take = [parsed, &key](const std::string& value) {
-      parsed->values.push_back({key.name, value, {SettingLayer::kFlag, key.flag}});
+    const auto take = [parsed, &key](const std::string& value, const std::string& flag) {
+      parsed->values.push_back({key.name, value, {SettingLayer::kFlag, flag}});
     };
+    const std::string flag = key.flag;
     if (is_switch(key)) {
-      const std::string no = fmt::format("--no-{}", std::string_view(key.flag).substr(2));
+      const std::string no = fmt::format("--no-{}", flag.substr(2));
       command
           .add_flag_function(
-              fmt::format("{},!{}", key.flag, no),
-              [take](std::int64_t count) { take(count > 0 ? "true" : "false"); }, describe(key))
+              fmt::format("{},!{}", flag, no),
+              [take, flag, no](std::int64_t count) {
+                count > 0 ? take("true", flag) : take("false", no);
+              },
+              describe(key))
           ->group(group(key));
     } else {
       // The last of several counts, as between layers.
-      command.add_option_function<std::string>(key.flag, take, describe(key))
+      command
+          .add_option_function<std::string>(
+              flag, [take, flag](const std::string& value) { take(value, flag); }, describe(key))
           ->type_name("")
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
           ->group(group(key));

@@ -22,7 +22,7 @@ std::string read_model_bytes(const std::string& path) {
   std::error_code failure;
   const auto status = std::filesystem::status(path, failure);
   if (!std::filesystem::exists(status)) {
-    throw Error(ErrorCode::kInputNotFound, fmt::format("model '{}' does not exist", path));
+    throw Error(ErrorCode::kModelInvalid, fmt::format("model '{}' does not exist", path));
   }
   if (!std::filesystem::is_regular_file(status)) {
     throw Error(ErrorCode::kModelInvalid, fmt::format("model '{}' is not a regular file", path));

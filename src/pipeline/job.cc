@@ -104,9 +104,6 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
     decode.confidence = std::min(decode.confidence, options.tracking->low_threshold);
 
   make_file_sinks(options, job.task.labels, sinks);
-  for (const auto& sink : sinks) {
-    for (std::string& path : sink->paths()) job.output_paths.push_back(std::move(path));
-  }
   job.pipeline = std::make_unique<Pipeline>(
       pipeline_options, std::move(streams),
       [engine = job.engine, task = job.task, decode] {

@@ -62,6 +62,7 @@ struct RunSummary {
   std::int64_t frames = 0;
   double seconds = 0;
   bool interrupted = false;
+  std::vector<std::string> outputs;  ///< paths written
   /// What stopped every stream (an engine or a sink that failed); stream errors are in `streams`.
   std::optional<Error> fatal;
   /// 0 when every stream is whole, 130 interrupted, 6 when some answers are missing, else that of

@@ -44,7 +44,7 @@ const Case kCases[] = {
     {"residual before ReLU", 64, 128, 1, 1, 14, 14, 1, 3, 1, 0, 0, 0, Activation::kRelu, 2},
     {"FP32 out", 80, 80, 1, 1, 20, 20, 1, 1, 1, 0, 0, 0, Activation::kSigmoid, 0, true},
     {"odd output channels", 64, 7, 1, 1, 20, 20, 1, 2, 1, 0, 0, 0, Activation::kNone},
-    {"odd output channels, residual", 64, 13, 3, 1, 9, 9, 1, 1, 1, 0, 0, 3, Activation::kNone, 1},
+    {"odd output channels, residual", 64, 13, 3, 1, 9, 9, 1, 1, 1, 0, 0, 8, Activation::kNone, 1},
     {"no bias", 32, 32, 1, 1, 10, 10, 1, 1, 1, 0, 0, 0, Activation::kNone, 0, false, false},
     {"two groups", 48, 80, 3, 1, 15, 15, 2, 2},
     {"long K", 512, 64, 3, 1, 10, 10},

@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include "engine/cuda/kernels/activation.h"
+#include "engine/cuda/kernels/fast_divisor.h"
 
 namespace peregrine::cuda {
 
@@ -43,8 +44,10 @@ struct ConvParams {
   int dilation_y = 1, dilation_x = 1;
   ActivationParams activation;
   bool residual_before_activation = false;
-  bool output_fp32 = false;   ///< FP16 kernels only: store FP32, for what feeds thresholds
-  bool vector_store = false;  ///< set by the launcher: 16-byte stores are aligned
+  bool output_fp32 = false;  ///< FP16 kernels only: store FP32, for what feeds thresholds
+  // Set by the launcher.
+  bool vector_store = false;  ///< 16-byte stores are aligned
+  FastDivisor by_image_pixels, by_out_width, by_n_tiles, by_chunks_per_tap, by_kernel_width;
 
   int pixels() const { return batch * out_height * out_width; }
   int reduction() const { return kernel_height * kernel_width * in_channels; }

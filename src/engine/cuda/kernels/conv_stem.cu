@@ -35,9 +35,44 @@ struct StemLayout {
     return (channels * patch_height * pitch + 7) / 8 * 8;
   }
   __host__ __device__ int bytes(int channels, int n) const {
-    return patch_elements(channels) * 2 + n * weight_pitch * 2 + k_padded * 4;
+    return patch_elements(channels) * 4 + n * weight_pitch * 2 + k_padded * 4;
   }
 };
+
+/// Brings the block's patch of all planes to shared memory, zeros outside the picture.
+template <typename Input>
+__device__ __forceinline__ void copy_patch(Input* patch, const Input* picture, const ConvParams& p,
+                                           const StemLayout& layout, int from_y, int from_x) {
+  const int rows = p.in_channels * layout.patch_height;
+  // Threads walk the patch row by row as one line; a step of kThreads crosses at most a few rows.
+  int row = static_cast<int>(threadIdx.x) / layout.patch_width;
+  int i = static_cast<int>(threadIdx.x) - row * layout.patch_width;
+#pragma unroll 4
+  while (row < rows) {
+    const int channel = row / layout.patch_height;
+    const int y = from_y + row - channel * layout.patch_height, x = from_x + i;
+    const bool valid = y >= 0 && y < p.in_height && x >= 0 && x < p.in_width;
+    const Input* source =
+        picture +
+        (valid ? (static_cast<std::int64_t>(channel) * p.in_height + y) * p.in_width + x : 0);
+    Input* to = patch + row * layout.pitch + i;
+    if constexpr (sizeof(Input) == 4) {
+      copy_4_async(shared_address(to), source, valid);
+    } else {
+      *to = valid ? *source : Input(0.0f);
+    }
+    i += kThreads;
+    while (i >= layout.patch_width) {
+      i -= layout.patch_width;
+      ++row;
+    }
+  }
+  commit_copies();
+  wait_copies<0>();
+}
+
+__device__ __forceinline__ __half2 to_half2(float a, float b) { return __floats2half2_rn(a, b); }
+__device__ __forceinline__ __half2 to_half2(__half a, __half b) { return __halves2half2(a, b); }
 
 /// Columns = n-tiles of 8 output channels. Column 2t+e of n-tile j is channel t*2*Columns + 2j + e,
 /// so that each thread of a quad holds neighbouring channels and the quad stores whole sectors.
@@ -47,8 +82,8 @@ __global__ void __launch_bounds__(kThreads) conv_stem_kernel(const __grid_consta
   extern __shared__ __align__(16) unsigned char shared[];
   let_next_kernel_start();
   const StemLayout layout(p);
-  __half* patch = reinterpret_cast<__half*>(shared);
-  __half* weights = patch + layout.patch_elements(p.in_channels);
+  Input* patch = reinterpret_cast<Input*>(shared);
+  __half* weights = reinterpret_cast<__half*>(patch + layout.patch_elements(p.in_channels));
   int* offsets = reinterpret_cast<int*>(weights + kChannels * layout.weight_pitch);
 
   const int n_first = static_cast<int>(blockIdx.y) * kChannels;
@@ -75,30 +110,24 @@ __global__ void __launch_bounds__(kThreads) conv_stem_kernel(const __grid_consta
             ? (channel * layout.patch_height + ky * p.dilation_y) * layout.pitch + kx * p.dilation_x
             : 0;
   }
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int quad = lane / 4, in_quad = lane % 4;
+  const int channel = n_first + in_quad * 2 * Columns;
+  float bias[2 * Columns];
+#pragma unroll
+  for (int j = 0; j < 2 * Columns; ++j) {
+    bias[j] = p.bias && channel + j < p.out_channels ? p.bias[channel + j] : 0.0f;
+  }
   wait_for_previous_kernel();
   const Input* picture =
       static_cast<const Input*>(p.source[0].data) +
       static_cast<std::int64_t>(image) * p.in_channels * p.in_height * p.in_width;
   const int from_y = tile_y * p.stride_y - p.pad_top, from_x = tile_x * p.stride_x - p.pad_left;
-  const int patch_rows = p.in_channels * layout.patch_height;
-  for (int row = static_cast<int>(threadIdx.x) / 32; row < patch_rows; row += kWarps) {
-    const int channel = row / layout.patch_height;
-    const int y = from_y + row - channel * layout.patch_height;
-    const Input* line =
-        picture + (static_cast<std::int64_t>(channel) * p.in_height + y) * p.in_width;
-    const bool inside = y >= 0 && y < p.in_height;
-    for (int i = static_cast<int>(threadIdx.x) % 32; i < layout.patch_width; i += 32) {
-      const int x = from_x + i;
-      const bool valid = inside && x >= 0 && x < p.in_width;
-      patch[row * layout.pitch + i] = valid ? static_cast<__half>(line[x]) : __half(0.0f);
-    }
-  }
+  copy_patch(patch, picture, p, layout, from_y, from_x);
   __syncthreads();
 
-  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const int quad = lane / 4, in_quad = lane % 4;
   // Pixels of this thread: rows `quad` and `quad + 8` of each of the warp's m16 tiles.
-  const __half* pixel[kRowTiles][2];
+  const Input* pixel[kRowTiles][2];
 #pragma unroll
   for (int i = 0; i < kRowTiles; ++i) {
 #pragma unroll
@@ -126,8 +155,8 @@ __global__ void __launch_bounds__(kThreads) conv_stem_kernel(const __grid_consta
       std::uint32_t a[4];
 #pragma unroll
       for (int r = 0; r < 4; ++r) {
-        const __half* from = pixel[i][r % 2];
-        const __half2 pair = __halves2half2(from[offset[r / 2 * 2]], from[offset[r / 2 * 2 + 1]]);
+        const Input* from = pixel[i][r % 2];
+        const __half2 pair = to_half2(from[offset[r / 2 * 2]], from[offset[r / 2 * 2 + 1]]);
         a[r] = *reinterpret_cast<const std::uint32_t*>(&pair);
       }
 #pragma unroll
@@ -135,7 +164,6 @@ __global__ void __launch_bounds__(kThreads) conv_stem_kernel(const __grid_consta
     }
   }
 
-  const int channel = n_first + in_quad * 2 * Columns;
 #pragma unroll
   for (int i = 0; i < kRowTiles; ++i) {
 #pragma unroll
@@ -147,17 +175,14 @@ __global__ void __launch_bounds__(kThreads) conv_stem_kernel(const __grid_consta
                    (static_cast<std::int64_t>(image * p.out_height + y) * p.out_width + x) *
                        p.output_stride +
                    channel;
+      float value[2 * Columns];
+#pragma unroll
+      for (int j = 0; j < 2 * Columns; ++j) value[j] = sum[i][j / 2][h * 2 + j % 2] + bias[j];
+      activate(value, p.activation);
       __half2 packed[Columns];
 #pragma unroll
       for (int j = 0; j < Columns; ++j) {
-        float value[2];
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const int n = channel + 2 * j + e;
-          const float bias = p.bias && n < p.out_channels ? p.bias[n] : 0.0f;
-          value[e] = activate(sum[i][j][h * 2 + e] + bias, p.activation);
-        }
-        packed[j] = __floats2half2_rn(value[0], value[1]);
+        packed[j] = __floats2half2_rn(value[2 * j], value[2 * j + 1]);
       }
       // Output channels come in multiples of 2 * Columns or the last ones of a block are missing.
       if (channel + 2 * Columns <= p.out_channels) {
