@@ -16,7 +16,7 @@ namespace peregrine::model {
 std::string read_model_bytes(const std::string& path);
 
 /// Parses `bytes`; `path` is for messages. Throws `Error(kModelInvalid)` when they are no ONNX
-/// model or end too early, `Error(kModelUnsupported)` when the opset is not 11 to 23.
+/// model or end too early, `Error(kModelUnsupported)` when the opset is not 11 to 24.
 void parse_model(std::span<const char> bytes, const std::string& path, onnx::ModelProto& model);
 
 /// Version of domain ai.onnx that a model imports, 0 when it imports none.

@@ -8,7 +8,7 @@
 
 namespace peregrine::model {
 
-/// Reads an ONNX file (opset 11 to 23) into a graph in the form of opset 23, nodes in topological
+/// Reads an ONNX file (opset 11 to 24) into a graph in the form of opset 24, nodes in topological
 /// order, weights as constants in the file's dtype. Nothing is executed or inferred: shapes are
 /// those the file states for its inputs. Nothing but the file and its external data, which must lie
 /// in the same folder, is opened; every size is checked before memory is taken.
