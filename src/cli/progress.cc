@@ -3,11 +3,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
 
+#include "cli/cli.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cli {
@@ -32,11 +34,76 @@ std::string clock_text(double seconds) {
 }
 
 std::string grouped(std::int64_t value) {
-  std::string text = std::to_string(value);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = std::to_string(value);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
   }
   return text;
+}
+
+std::string totals(const pipeline::RunSummary& summary) {
+  std::int64_t detections = 0, tracks = 0, dropped = 0, corrupt = 0, gaps = 0, failed = 0;
+  for (const auto& stream : summary.streams) {
+    detections += stream.detections;
+    tracks += stream.tracks;
+    dropped += stream.dropped_frames;
+    corrupt += stream.corrupt_packets;
+    gaps += stream.gaps;
+    failed += stream.error ? 1 : 0;
+  }
+  std::string text =
+      fmt::format("{} frames in {:.2f} s: {:.1f} fps; {} objects", grouped(summary.frames),
+                  summary.seconds, fps(summary.frames, summary.seconds), grouped(detections));
+  if (summary.stages.track.count() > 0) text += fmt::format(" in {} tracks", grouped(tracks));
+  if (summary.streams.size() > 1) text += fmt::format("; {} streams", summary.streams.size());
+  if (failed > 0) text += fmt::format(", {} failed", failed);
+  if (corrupt > 0) text += fmt::format("; {} corrupt packets skipped", grouped(corrupt));
+  if (dropped > 0) text += fmt::format("; {} frames dropped", grouped(dropped));
+  if (gaps > 0) text += fmt::format("; {} gaps", gaps);
+  return text;
+}
+
+std::string objects_by_class(const pipeline::RunSummary& summary,
+                             const std::vector<std::string>& labels) {
+  std::vector<std::int64_t> counts;
+  for (const auto& stream : summary.streams) {
+    counts.resize(std::max(counts.size(), stream.detections_by_class.size()));
+    for (std::size_t i = 0; i < stream.detections_by_class.size(); ++i)
+      counts[i] += stream.detections_by_class[i];
+  }
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] > 0) order.push_back(i);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return counts[a] > counts[b]; });
+  Table table({"class", "objects", "a frame"});
+  for (const std::size_t i : order) {
+    table.add({i < labels.size() ? labels[i] : fmt::format("class {}", i), grouped(counts[i]),
+               fmt::format("{:.2f}",
+                           static_cast<double>(counts[i]) / static_cast<double>(summary.frames))});
+  }
+  return order.empty() ? "" : table.text(2);
+}
+
+std::string stage_times(const pipeline::StageTimes& stages) {
+  Table table({"stage", "p50 ms", "p95 ms", "mean ms"});
+  const auto add = [&table](const char* name, const pipeline::LatencyHistogram& times) {
+    if (times.count() == 0) return;
+    table.add({name, fmt::format("{:.2f}", times.percentile_seconds(0.5) * 1e3),
+               fmt::format("{:.2f}", times.percentile_seconds(0.95) * 1e3),
+               fmt::format("{:.2f}", times.mean_seconds() * 1e3)});
+  };
+  add("decode", stages.decode);
+  add("preprocess", stages.preprocess);
+  add("infer", stages.infer);
+  add("postprocess", stages.postprocess);
+  add("track", stages.track);
+  add("embed", stages.embed);
+  add("write", stages.write);
+  return table.text(2);
 }
 
 }  // namespace
@@ -85,41 +152,12 @@ std::string progress_json(const pipeline::Progress& progress) {
              progress.postprocess_ms);
 }
 
-std::string summary_text(const pipeline::RunSummary& summary) {
-  std::int64_t detections = 0, tracks = 0, dropped = 0, corrupt = 0, gaps = 0;
-  int failed = 0;
-  for (const auto& stream : summary.streams) {
-    detections += stream.detections;
-    tracks += stream.tracks;
-    dropped += stream.dropped_frames;
-    corrupt += stream.corrupt_packets;
-    gaps += stream.gaps;
-    failed += stream.error ? 1 : 0;
-  }
-  std::string text =
-      fmt::format("{} frames in {:.2f} s: {:.1f} fps; {} objects", grouped(summary.frames),
-                  summary.seconds, fps(summary.frames, summary.seconds), grouped(detections));
-  if (summary.stages.track.count() > 0) text += fmt::format(" in {} tracks", grouped(tracks));
-  if (summary.streams.size() > 1) text += fmt::format("; {} streams", summary.streams.size());
-  if (failed > 0) text += fmt::format(", {} failed", failed);
-  if (corrupt > 0) text += fmt::format("; {} corrupt packets skipped", grouped(corrupt));
-  if (dropped > 0) text += fmt::format("; {} frames dropped", grouped(dropped));
-  if (gaps > 0) text += fmt::format("; {} gaps", gaps);
-  text += "\n\n  stage             p50 ms    p95 ms   mean ms\n";
-  const auto row = [&text](const char* name, const pipeline::LatencyHistogram& times) {
-    if (times.count() == 0) return;
-    text += fmt::format("  {:<14} {:>9.2f} {:>9.2f} {:>9.2f}\n", name,
-                        times.percentile_seconds(0.5) * 1e3, times.percentile_seconds(0.95) * 1e3,
-                        times.mean_seconds() * 1e3);
-  };
-  row("decode", summary.stages.decode);
-  row("preprocess", summary.stages.preprocess);
-  row("infer", summary.stages.infer);
-  row("postprocess", summary.stages.postprocess);
-  row("track", summary.stages.track);
-  row("embed", summary.stages.embed);
-  row("write", summary.stages.write);
-  return text;
+std::string summary_text(const pipeline::RunSummary& summary,
+                         const std::vector<std::string>& labels) {
+  std::string text = totals(summary) + "\n\n";
+  const std::string objects = objects_by_class(summary, labels);
+  if (!objects.empty()) text += objects + "\n";
+  return text + stage_times(summary.stages);
 }
 
 ProgressReporter::ProgressReporter(ProgressMode mode, std::function<pipeline::Progress()> sample)

@@ -39,7 +39,8 @@ std::string progress_line(const pipeline::Progress& progress);
 /// The same for programs, one JSON object without a newline.
 std::string progress_json(const pipeline::Progress& progress);
 
-/// The table at the end of a run.
-std::string summary_text(const pipeline::RunSummary& summary);
+/// The tables at the end of a run: totals, objects by class, time in each stage.
+std::string summary_text(const pipeline::RunSummary& summary,
+                         const std::vector<std::string>& labels);
 
 }  // namespace peregrine::cli

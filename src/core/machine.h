@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -46,6 +47,16 @@ struct GpuResources {
 };
 /// Never throws. Starts no CUDA context, so it takes no GPU memory.
 GpuResources probe_gpus();
+
+/// A shared library that other code may load later.
+struct LibraryProbe {
+  bool found = false;
+  std::size_t version = 0;  ///< what its version function returned; 0 without one
+  std::string problem;      ///< the loader's words when it was not found
+};
+/// Loads and unloads `name` ("libcudnn.so.9"). `version_function`, where given, takes nothing and
+/// returns size_t. Never throws.
+LibraryProbe probe_library(const char* name, const char* version_function = nullptr);
 
 /// The machine as profiles and `doctor` see it.
 struct Machine {

@@ -115,4 +115,14 @@ GpuResources probe_gpus() {
   return found;
 }
 
+LibraryProbe probe_library(const char* name, const char* version_function) {
+  const Library library(name);
+  if (!library) return {.found = false, .version = 0, .problem = library.error()};
+  LibraryProbe probe{.found = true, .version = 0, .problem = ""};
+  if (version_function) {
+    if (auto* version = library.find<std::size_t()>(version_function)) probe.version = version();
+  }
+  return probe;
+}
+
 }  // namespace peregrine

@@ -35,6 +35,7 @@ struct InferenceSettings {
 
 struct InputSettings {
   int queue_depth = 4;      ///< decoded frames that wait for inference, per stream
+  int max_open_files = 8;   ///< files decoded side by side
   int max_side = 8192;      ///< pixels
   int decoder_threads = 0;  ///< per stream; 0: auto
   int decode_size = 0;      ///< longest side a GPU decoder scales down to; 0: as coded
@@ -46,7 +47,6 @@ struct InputSettings {
 };
 
 struct RtspSettings {
-  std::string transport = "tcp";
   double stall_seconds = 3;
   double backoff_min_seconds = 0.5;
   double backoff_max_seconds = 30;
@@ -167,7 +167,8 @@ Settings resolve(const SettingsInputs& inputs);
 std::vector<ModelSettings> models_to_run(const Settings& settings,
                                          const std::vector<std::string>& asked);
 
-/// `settings` as a TOML file that gives the same again; `comments` adds each key's explanation.
-std::string to_toml(const Settings& settings, bool comments);
+/// `settings` as a TOML file that gives the same again, with absolute paths. `as_template`: every
+/// key explained and commented out, for people to start from.
+std::string to_toml(const Settings& settings, bool as_template);
 
 }  // namespace peregrine

@@ -24,6 +24,7 @@ struct SettingKey {
   double min = 0, max = 0;        ///< of numbers, both included
   bool zero_is_auto = false;      ///< "auto" is accepted and shown for 0
   bool by_resolution = false;     ///< may stand in [resolution.*]
+  bool input_path = false;        ///< a file to read: relative to the TOML file that names it
   std::string_view choices = {};  ///< "auto|fp32|fp16"; of text; empty: any
   SettingField (*field)(Settings&);
 };
@@ -51,11 +52,11 @@ void assign(const SettingKey& key, const SettingText& text, Settings& settings);
 struct ModelKey {
   const char* name;
   const char* documentation;
-  std::string_view choices;
+  std::string_view choices = {};
+  bool input_path = false;
   SettingField (*field)(ModelSettings&);
 };
 std::span<const ModelKey> model_keys();
-std::string range_text(const ModelKey& key);
 void assign(const ModelKey& key, const SettingText& text, ModelSettings& model);
 
 /// "; did you mean 'inference.batch'?" when a name of `known` is near enough, else "".

@@ -38,6 +38,8 @@ Device parse_cuda(const std::string& device) {
 
 }  // namespace
 
+bool has_cuda_engine() { return false; }
+
 std::unique_ptr<Engine> make_engine(const std::string& path, const std::string& device,
                                     const EngineOptions& options) {
   if (device == "cpu" || device == "auto") return make_cpu_engine(path, options);

@@ -24,4 +24,8 @@ struct EngineOptions {
 std::unique_ptr<Engine> make_engine(const std::string& path, const std::string& device,
                                     const EngineOptions& options);
 
+/// Whether this build has an engine for NVIDIA GPUs; whether the machine has a GPU is another
+/// matter.
+bool has_cuda_engine();
+
 }  // namespace peregrine::engine

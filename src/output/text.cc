@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output/text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -108,21 +109,20 @@ void append_seconds(std::string& line, std::int64_t pts, Rational time_base) {
   append_scaled(line, static_cast<std::int64_t>(rounded), 6);
 }
 
-void append_json_string(std::string& line, std::string_view text) {
-  line += '"';
+std::string valid_utf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);
-    if (length == 0) {
-      line += "\xEF\xBF\xBD";
-      text.remove_prefix(1);
-    } else if (length == 1) {
-      append_escaped(line, text.front());
-      text.remove_prefix(1);
-    } else {
-      line += text.substr(0, length);
-      text.remove_prefix(length);
-    }
+    valid += length == 0 ? std::string_view("\xEF\xBF\xBD") : text.substr(0, length);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
+  return valid;
+}
+
+void append_json_string(std::string& line, std::string_view text) {
+  line += '"';
+  for (const char c : valid_utf8(text)) append_escaped(line, c);
   line += '"';
 }
 

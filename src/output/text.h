@@ -17,6 +17,8 @@ void append_decimal(std::string& line, double value, int decimals);
 /// A PTS as exact decimal seconds, rounded to a microsecond: "0.48". 0 for a time base of no
 /// meaning.
 void append_seconds(std::string& line, std::int64_t pts, Rational time_base);
+/// `text` with each byte that is not part of well-formed UTF-8 replaced by U+FFFD.
+std::string valid_utf8(std::string_view text);
 /// A JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD: file names may be
 /// anything, JSON may not.
 void append_json_string(std::string& line, std::string_view text);

@@ -21,7 +21,7 @@ struct LoadedModel {
 // compiled.
 LoadedModel load_model(const std::string& path, const vision::TaskOverrides& overrides,
                        const JobOptions& options, int max_batch) {
-  ModelInfo info = model::read_model_info(path);
+  ModelInfo info = read_model_info(path);
   engine::EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.max_batch = max_batch;
@@ -104,9 +104,6 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
     decode.confidence = std::min(decode.confidence, options.tracking->low_threshold);
 
   make_file_sinks(options, job.task.labels, sinks);
-  for (const auto& sink : sinks) {
-    for (std::string& path : sink->paths()) job.output_paths.push_back(std::move(path));
-  }
   job.pipeline = std::make_unique<Pipeline>(
       pipeline_options, std::move(streams),
       [engine = job.engine, task = job.task, decode] {

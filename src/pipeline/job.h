@@ -39,7 +39,6 @@ struct Job {
   vision::TaskSpec task;
   std::shared_ptr<const Engine> engine;
   std::unique_ptr<Pipeline> pipeline;
-  std::vector<std::string> output_paths;
 };
 
 /// Throws `Error` that names the source, model, flag or path that is wrong. `extra_sinks` receive

@@ -304,6 +304,7 @@ class Pipeline::Impl {
     for (const auto& sink : sinks_) {
       try {
         sink->finish();
+        for (std::string& path : sink->paths()) summary.outputs.push_back(std::move(path));
       } catch (const Error& error) {
         if (!summary.fatal) summary.fatal = error;
       }

@@ -42,6 +42,7 @@ struct StreamSummary {
   std::string name;
   std::int64_t frames = 0;
   std::int64_t detections = 0;
+  std::vector<std::int64_t> detections_by_class;  ///< as long as the highest class that was seen
   std::int64_t tracks = 0;
   std::int64_t corrupt_packets = 0;
   std::int64_t dropped_frames = 0;
@@ -61,6 +62,7 @@ struct RunSummary {
   std::int64_t frames = 0;
   double seconds = 0;
   bool interrupted = false;
+  std::vector<std::string> outputs;  ///< paths written
   /// What stopped every stream (an engine or a sink that failed); stream errors are in `streams`.
   std::optional<Error> fatal;
   /// 0 when every stream is whole, 130 interrupted, 6 when some answers are missing, else that of

@@ -146,7 +146,7 @@ bool StreamLane::write_slot(Slot& slot) {
   if (std::holds_alternative<video::EndOfStream>(slot.event)) {
     if (slot.error) {
       summary_.error = as_error(slot.error, summary_.name);
-      logger("pipeline")->error("stream={} {}", id_, summary_.error->what());
+      logger("pipeline")->warn("stream={} {}", id_, summary_.error->what());
     }
     summary_.ended = !slot.error && !interrupted_;
     if (sinks_open_) {
@@ -196,8 +196,18 @@ void StreamLane::write_frame(Slot& slot) {
   for (const auto& sink : sinks_) sink->write(slot.result, wants_picture_ ? frame : Frame{});
   stages_.write.add(watch.nanoseconds());
   ++summary_.frames;
-  summary_.detections += static_cast<std::int64_t>(detections.size());
+  count_objects(detections);
   ++frames_;
+}
+
+void StreamLane::count_objects(const Detections& detections) {
+  summary_.detections += static_cast<std::int64_t>(detections.size());
+  for (const int class_id : detections.classes) {
+    const auto index = static_cast<std::size_t>(class_id);
+    if (index >= summary_.detections_by_class.size())
+      summary_.detections_by_class.resize(index + 1);
+    ++summary_.detections_by_class[index];
+  }
 }
 
 void StreamLane::track(const Frame& frame, Detections& detections) {

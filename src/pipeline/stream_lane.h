@@ -70,6 +70,7 @@ class StreamLane {
   bool write_slot(Slot& slot);
   void open_sinks();
   void write_frame(Slot& slot);
+  void count_objects(const Detections& detections);
   void track(const Frame& frame, Detections& detections);
   void embed(const Frame& frame, Detections& detections);
   std::unique_ptr<Slot> pop();

@@ -59,9 +59,11 @@ class Prefetch {
  private:
   void run();
   bool push(PrefetchItem item);
+  void drop_oldest_if_full();
 
   const std::unique_ptr<Source> source_;
   const PrefetchOptions options_;
+  const std::size_t depth_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<PrefetchItem> queue_;

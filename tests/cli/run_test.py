@@ -179,8 +179,9 @@ class RunTest(unittest.TestCase):
         feeder = subprocess.Popen(["ffmpeg", "-v", "quiet", "-y", "-re", "-stream_loop", "-1", "-i", self.clip, "-c",
                                    "copy", "-f", "mpegts", fifo])
         try:
-            with subprocess.Popen([PEREGRINE, "run", "-", "--model", self.model, "--jsonl", jsonl, "--annotate", video],
-                                  stdin=open(fifo, "rb"), stderr=subprocess.PIPE, text=True) as run:
+            with open(fifo, "rb") as pipe, subprocess.Popen(
+                    [PEREGRINE, "run", "-", "--model", self.model, "--jsonl", jsonl, "--annotate", video], stdin=pipe,
+                    stderr=subprocess.PIPE, text=True) as run:
                 for _ in range(200):
                     time.sleep(0.05)
                     if jsonl.exists() and jsonl.read_text().count("\n") >= 5:
@@ -211,7 +212,7 @@ class RunTest(unittest.TestCase):
 
     def test_sources(self):
         missing = self.folder / "missing.mp4"
-        self.refuse(3, "missing.mp4", "No such file", arguments=[missing, "--model", self.model])
+        self.refuse(3, "missing.mp4", "no such file", arguments=[missing, "--model", self.model])
         garbage = self.folder / "garbage.mp4"
         garbage.write_bytes(bytes(range(256)) * 64)
         self.refuse(3, "garbage.mp4", arguments=[garbage, "--model", self.model])

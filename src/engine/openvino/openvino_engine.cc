@@ -176,10 +176,14 @@ class OpenVinoEngine final : public Engine {
   int streams_;
 };
 
+// One for the process, never destroyed: its plugins' threads may outlive static destructors.
+ov::Core& core() {
+  static ov::Core& shared = *new ov::Core;
+  return shared;
+}
+
 ov::CompiledModel compile(const std::shared_ptr<ov::Model>& model, const std::string& path,
                           const OpenVinoOptions& options) {
-  // One for the process, never destroyed: its plugins' threads may outlive static destructors.
-  static ov::Core& core = *new ov::Core;
   const ov::AnyMap properties = {
       ov::hint::inference_precision(ov::element::f32),
       ov::hint::performance_mode(options.latency ? ov::hint::PerformanceMode::LATENCY
@@ -188,7 +192,7 @@ ov::CompiledModel compile(const std::shared_ptr<ov::Model>& model, const std::st
       ov::inference_num_threads(options.threads > 0 ? options.threads : usable_cores()),
   };
   try {
-    return core.compile_model(model, "CPU", properties);
+    return core().compile_model(model, "CPU", properties);
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::kOutOfMemory,
                 fmt::format("the host has too little memory to compile model '{}'", path));
@@ -227,6 +231,15 @@ std::unique_ptr<Engine> make_openvino_engine(const std::string& path,
 std::string openvino_version() {
   const std::string build = ov::get_openvino_version().buildNumber;  // "2026.4.1-21919-..."
   return build.substr(0, build.find('-'));
+}
+
+std::vector<std::string> openvino_devices() {
+  try {
+    return core().get_available_devices();
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kEngine,
+                fmt::format("OpenVINO does not start: {}", openvino_reason(error)));
+  }
 }
 
 }  // namespace peregrine::engine

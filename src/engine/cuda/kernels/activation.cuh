@@ -9,26 +9,44 @@ namespace peregrine::cuda {
 /// about 1e-6, far below FP16's.
 __device__ __forceinline__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
 
-/// The kind is the same for the whole grid, so the switch costs one uniform branch.
-__device__ __forceinline__ float activate(float x, const ActivationParams& a) {
+namespace detail {
+template <int N, typename Function>
+__device__ __forceinline__ void map(float (&x)[N], Function&& function) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) x[i] = function(x[i]);
+}
+}  // namespace detail
+
+/// Applies one activation to N values. The switch stands outside the loop: a branch for every value
+/// costs more than the values (it made whole convolutions three times slower).
+template <int N>
+__device__ __forceinline__ void activate(float (&x)[N], const ActivationParams& a) {
+  using detail::map;
   switch (a.kind) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return fmaxf(x, 0.0f);
-    case Activation::kSilu: return x * sigmoid(x);
-    case Activation::kSigmoid: return sigmoid(x);
-    case Activation::kTanh: return tanhf(x);
-    case Activation::kGelu: return 0.5f * x * (1.0f + erff(x * 0.70710678f));
+    case Activation::kNone: return;
+    case Activation::kRelu: return map(x, [](float v) { return fmaxf(v, 0.0f); });
+    case Activation::kSilu: return map(x, [](float v) { return v * sigmoid(v); });
+    case Activation::kSigmoid: return map(x, [](float v) { return sigmoid(v); });
+    case Activation::kTanh: return map(x, [](float v) { return tanhf(v); });
+    case Activation::kGelu:
+      return map(x, [](float v) { return 0.5f * v * (1.0f + erff(v * 0.70710678f)); });
     case Activation::kGeluTanh:
-      return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-    case Activation::kHardSwish: return x * __saturatef(x * (1.0f / 6.0f) + 0.5f);
-    case Activation::kHardSigmoid: return __saturatef(a.alpha * x + a.beta);
-    case Activation::kLeakyRelu: return x < 0 ? a.alpha * x : x;
-    case Activation::kElu: return x < 0 ? a.alpha * expm1f(x) : x;
-    case Activation::kMish: return x * tanhf(x > 20.0f ? x : log1pf(__expf(x)));
-    case Activation::kSoftplus: return x > 20.0f ? x : log1pf(__expf(x));
-    case Activation::kClip: return fminf(fmaxf(x, a.alpha), a.beta);
+      return map(x, [](float v) {
+        return 0.5f * v * (1.0f + tanhf(0.79788456f * (v + 0.044715f * v * v * v)));
+      });
+    case Activation::kHardSwish:
+      return map(x, [](float v) { return v * __saturatef(v * (1.0f / 6.0f) + 0.5f); });
+    case Activation::kHardSigmoid:
+      return map(x, [&](float v) { return __saturatef(a.alpha * v + a.beta); });
+    case Activation::kLeakyRelu: return map(x, [&](float v) { return v < 0 ? a.alpha * v : v; });
+    case Activation::kElu: return map(x, [&](float v) { return v < 0 ? a.alpha * expm1f(v) : v; });
+    case Activation::kMish:
+      return map(x, [](float v) { return v * tanhf(v > 20.0f ? v : log1pf(__expf(v))); });
+    case Activation::kSoftplus:
+      return map(x, [](float v) { return v > 20.0f ? v : log1pf(__expf(v)); });
+    case Activation::kClip:
+      return map(x, [&](float v) { return fminf(fmaxf(v, a.alpha), a.beta); });
   }
-  return x;
 }
 
 }  // namespace peregrine::cuda

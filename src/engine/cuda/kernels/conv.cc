@@ -50,6 +50,11 @@ bool conv_tile_supports(const ConvParams& p) {
 void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,
                       cudaStream_t stream) {
   params.vector_store = can_store_vectors(params);
+  params.by_image_pixels = FastDivisor(params.out_height * params.out_width);
+  params.by_out_width = FastDivisor(params.out_width);
+  params.by_n_tiles = FastDivisor(ceil_div(params.out_channels, tile.n));
+  params.by_chunks_per_tap = FastDivisor(params.in_channels / 8);
+  params.by_kernel_width = FastDivisor(params.kernel_width);
   // Above 48 KB a kernel must be told; the call is cheap and legal during capture.
   CUDA_CHECK(cudaFuncSetAttribute(tile.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   tile.shared_bytes));

@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include "engine/cuda/kernels/activation.h"
+#include "engine/cuda/kernels/fast_divisor.h"
 
 namespace peregrine::cuda {
 
@@ -43,8 +44,10 @@ struct ConvParams {
   int dilation_y = 1, dilation_x = 1;
   ActivationParams activation;
   bool residual_before_activation = false;
-  bool output_fp32 = false;   ///< FP16 kernels only: store FP32, for what feeds thresholds
-  bool vector_store = false;  ///< set by the launcher: 16-byte stores are aligned
+  bool output_fp32 = false;  ///< FP16 kernels only: store FP32, for what feeds thresholds
+  // Set by the launcher.
+  bool vector_store = false;  ///< 16-byte stores are aligned
+  FastDivisor by_image_pixels, by_out_width, by_n_tiles, by_chunks_per_tap, by_kernel_width;
 
   int pixels() const { return batch * out_height * out_width; }
   int reduction() const { return kernel_height * kernel_width * in_channels; }
@@ -72,6 +75,18 @@ bool conv_tile_supports(const ConvParams& params);
 /// `splits` blocks of a cluster share one tile's K (needs sm_90 where it is more than 1; at most
 /// 8).
 void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,
+                      cudaStream_t stream);
+
+/// One filter a channel (in_channels == out_channels == 1, `groups` channels), square kernels of 3,
+/// 5 and 7, FP16. Its weights lie [kernel y][kernel x][channel].
+bool conv_depthwise_supports(const ConvParams& params);
+void launch_conv_depthwise(const ConvParams& params, bool overlapped, cudaStream_t stream);
+
+/// The network's first convolution: `source[0].data` is planar [batch, channel, y, x], packed, of
+/// at most 4 channels, FP32 or FP16. Its weights are FP16 [out channel][in channel][kernel
+/// y][kernel x].
+bool conv_stem_supports(const ConvParams& params);
+void launch_conv_stem(const ConvParams& params, bool half_input, bool overlapped,
                       cudaStream_t stream);
 
 /// Any convolution, one thread an output element, on plain FP32 arithmetic: the FP32 plan's kernel,

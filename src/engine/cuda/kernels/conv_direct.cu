@@ -68,12 +68,13 @@ __global__ void __launch_bounds__(kThreads)
     const float residual = p.residual ? static_cast<float>(static_cast<const T*>(
                                             p.residual)[pixel * p.residual_stride + channel])
                                       : 0.0f;
-    const float value = p.residual_before_activation ? activate(sum + residual, p.activation)
-                                                     : activate(sum, p.activation) + residual;
+    float value[1] = {p.residual_before_activation ? sum + residual : sum};
+    activate(value, p.activation);
+    if (!p.residual_before_activation) value[0] += residual;
     if (p.output_fp32) {
-      static_cast<float*>(p.output)[pixel * p.output_stride + channel] = value;
+      static_cast<float*>(p.output)[pixel * p.output_stride + channel] = value[0];
     } else {
-      static_cast<T*>(p.output)[pixel * p.output_stride + channel] = static_cast<T>(value);
+      static_cast<T*>(p.output)[pixel * p.output_stride + channel] = static_cast<T>(value[0]);
     }
   }
 }

@@ -52,11 +52,11 @@ struct TapCursor {
   int y, x;   // kernel tap; y == kernel_height past the end
   int chunk;  // of eight channels, within the tap
 
-  __device__ TapCursor(int k_chunk, int chunks_per_tap, int kernel_width) {
-    const int tap = k_chunk / chunks_per_tap;
-    chunk = k_chunk - tap * chunks_per_tap;
-    y = tap / kernel_width;
-    x = tap - y * kernel_width;
+  __device__ TapCursor(int k_chunk, const ConvParams& p) {
+    const int tap = p.by_chunks_per_tap.divide(k_chunk);
+    chunk = k_chunk - tap * (p.in_channels / 8);
+    y = p.by_kernel_width.divide(tap);
+    x = tap - y * p.kernel_width;
   }
   __device__ __forceinline__ void advance(int count, int chunks_per_tap, int kernel_width) {
     chunk += count;
@@ -82,14 +82,14 @@ class TileLoader {
         n_first_(n_tile * Shape::kN),
         chunks_per_tap_(p.in_channels / 8),
         k_chunk_b_(first_step * Shape::kChunks + column_),
-        cursor_(k_chunk_b_, chunks_per_tap_, p.kernel_width) {
+        cursor_(k_chunk_b_, p) {
     const int image_pixels = p.out_height * p.out_width;
 #pragma unroll
     for (int i = 0; i < Shape::kPassesM; ++i) {
       const int m = m_tile * Shape::kM + row_ + i * Shape::kRowsPerPass;
-      const int image = m / image_pixels;
+      const int image = p.by_image_pixels.divide(m);
       const int pixel = m - image * image_pixels;
-      const int y = pixel / p.out_width;
+      const int y = p.by_out_width.divide(pixel);
       image_[i] = image;
       // Rows past the end start far above the picture: every tap of theirs is padding.
       y_[i] = image < p.batch ? y * p.stride_y - p.pad_top : -(1 << 28);
@@ -208,59 +208,80 @@ struct WarpSums {
   }
 };
 
-__device__ __forceinline__ float finish(const ConvParams& p, float sum, float bias,
-                                        float residual) {
-  return p.residual_before_activation ? activate(sum + bias + residual, p.activation)
-                                      : activate(sum + bias, p.activation) + residual;
-}
-
-/// Stores channels [n, n + 8) of pixel m; `n` counts within the group.
-__device__ __forceinline__ void store_channels(const ConvParams& p, int m, int n, int group,
-                                               float (&sum)[8]) {
-  const int channel = group * p.out_channels + n;
-  const std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
-  const std::size_t from = static_cast<std::size_t>(m) * p.residual_stride + channel;
-  const __half* residual = static_cast<const __half*>(p.residual);
-  if (p.vector_store) {
-    float add[8] = {};
-    float bias[8] = {};
-    if (residual) to_floats(*reinterpret_cast<const Half8*>(residual + from), add);
-    if (p.bias) {
-      *reinterpret_cast<float4*>(bias) = *reinterpret_cast<const float4*>(p.bias + channel);
-      *reinterpret_cast<float4*>(bias + 4) = *reinterpret_cast<const float4*>(p.bias + channel + 4);
-    }
-#pragma unroll
-    for (int i = 0; i < 8; ++i) sum[i] = finish(p, sum[i], bias[i], add[i]);
-    if (p.output_fp32) {
-      float* output = static_cast<float*>(p.output) + to;
-      *reinterpret_cast<float4*>(output) = make_float4(sum[0], sum[1], sum[2], sum[3]);
-      *reinterpret_cast<float4*>(output + 4) = make_float4(sum[4], sum[5], sum[6], sum[7]);
-    } else {
-      *reinterpret_cast<Half8*>(static_cast<__half*>(p.output) + to) = to_half8(sum);
-    }
-    return;
-  }
+/// Bias, activation and residual of eight channels of a pixel.
+__device__ __forceinline__ void finish(const ConvParams& p, float (&sum)[8], const float* bias,
+                                       const float (&residual)[8]) {
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    if (n + i >= p.out_channels) break;
-    const float value = finish(p, sum[i], p.bias ? p.bias[channel + i] : 0.0f,
-                               residual ? __half2float(residual[from + i]) : 0.0f);
-    if (p.output_fp32) {
-      static_cast<float*>(p.output)[to + i] = value;
-    } else {
-      static_cast<__half*>(p.output)[to + i] = __float2half_rn(value);
-    }
+    sum[i] += bias[i];
+    if (p.residual_before_activation) sum[i] += residual[i];
+  }
+  activate(sum, p.activation);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    if (!p.residual_before_activation) sum[i] += residual[i];
   }
 }
+
+/// What a thread of the epilogue owns: channels [n, n + 8) of pixel m; `n` counts within the group.
+struct OutputItem {
+  int m, n, channel;
+  bool inside;
+
+  __device__ OutputItem(const ConvParams& p, int m_, int n_, int group)
+      : m(m_),
+        n(n_),
+        channel(group * p.out_channels + n_),
+        inside(m_ < p.batch * p.out_height * p.out_width && n_ < p.out_channels) {}
+
+  __device__ __forceinline__ Half8 load_residual(const ConvParams& p) const {
+    Half8 residual{};
+    if (!p.residual || !inside) return residual;
+    const __half* from = static_cast<const __half*>(p.residual) +
+                         static_cast<std::size_t>(m) * p.residual_stride + channel;
+    if (p.vector_store) return *reinterpret_cast<const Half8*>(from);
+    __half* values = reinterpret_cast<__half*>(&residual);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      if (n + i < p.out_channels) values[i] = from[i];
+    }
+    return residual;
+  }
+
+  __device__ __forceinline__ void store(const ConvParams& p, const float (&value)[8]) const {
+    const std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
+    __half* halves = static_cast<__half*>(p.output) + to;
+    float* floats = static_cast<float*>(p.output) + to;
+    if (p.vector_store) {
+      if (p.output_fp32) {
+        *reinterpret_cast<float4*>(floats) = make_float4(value[0], value[1], value[2], value[3]);
+        *reinterpret_cast<float4*>(floats + 4) =
+            make_float4(value[4], value[5], value[6], value[7]);
+      } else {
+        *reinterpret_cast<Half8*>(halves) = to_half8(value);
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      if (n + i >= p.out_channels) break;
+      if (p.output_fp32) {
+        floats[i] = value[i];
+      } else {
+        halves[i] = __float2half_rn(value[i]);
+      }
+    }
+  }
+};
 
 template <typename Shape>
 __global__ void __launch_bounds__(Shape::kThreads)
     conv_tile_kernel(const __grid_constant__ ConvParams p) {
   extern __shared__ __align__(128) unsigned char shared[];
+  __shared__ __align__(16) float bias[Shape::kN];
   let_next_kernel_start();
-  const int n_tiles = (p.out_channels + Shape::kN - 1) / Shape::kN;
-  const int m_tile = static_cast<int>(blockIdx.x) / n_tiles;
-  const int n_tile = static_cast<int>(blockIdx.x) - m_tile * n_tiles;
+  const int m_tile = p.by_n_tiles.divide(static_cast<int>(blockIdx.x));
+  const int n_tile = static_cast<int>(blockIdx.x - m_tile * p.by_n_tiles.divisor);
   const int group = static_cast<int>(blockIdx.y);
   const int all_steps =
       (p.kernel_height * p.kernel_width * p.in_channels + Shape::kK - 1) / Shape::kK;
@@ -276,12 +297,27 @@ __global__ void __launch_bounds__(Shape::kThreads)
   for (int s = 0; s < Shape::kStages - 1; ++s) {
     if (s < steps) loader.load_weights(base + s * Shape::kStageBytes);
   }
+  for (int i = static_cast<int>(threadIdx.x); i < Shape::kN; i += Shape::kThreads) {
+    const int n = n_tile * Shape::kN + i;
+    bias[i] = p.bias && n < p.out_channels ? p.bias[group * p.out_channels + n] : 0.0f;
+  }
   wait_for_previous_kernel();
 #pragma unroll
   for (int s = 0; s < Shape::kStages - 1; ++s) {
     if (s < steps) loader.load_pixels(base + s * Shape::kStageBytes);
     commit_copies();
   }
+  constexpr int kGroupsOf8 = Shape::kN / 8;
+  constexpr int kItems = Shape::kM * kGroupsOf8;
+  const auto item_at = [&](int i) {
+    return OutputItem(p, m_tile * Shape::kM + i / kGroupsOf8,
+                      n_tile * Shape::kN + i % kGroupsOf8 * 8, group);
+  };
+  const int first_item = static_cast<int>(threadIdx.x + blockIdx.z * Shape::kThreads);
+  // Small tiles, where latency is all, fetch the residual before the multiplications.
+  constexpr bool kEarlyResidual = kItems <= Shape::kThreads;
+  Half8 early{};
+  if (kEarlyResidual && first_item < kItems) early = item_at(first_item).load_residual(p);
 
   WarpSums<Shape> sums;
   int read = 0, write = Shape::kStages - 1;
@@ -312,12 +348,12 @@ __global__ void __launch_bounds__(Shape::kThreads)
   __syncthreads();
 #endif
 
-  constexpr int kGroupsOf8 = Shape::kN / 8;
-  for (int item = static_cast<int>(threadIdx.x + blockIdx.z * Shape::kThreads);
-       item < Shape::kM * kGroupsOf8; item += Shape::kThreads * splits) {
-    const int row = item / kGroupsOf8, column = item % kGroupsOf8 * 8;
-    const int m = m_tile * Shape::kM + row, n = n_tile * Shape::kN + column;
-    if (m >= p.batch * p.out_height * p.out_width || n >= p.out_channels) continue;
+  for (int i = first_item; i < kItems; i += Shape::kThreads * splits) {
+    const OutputItem item = item_at(i);
+    if (!item.inside) continue;
+    const int row = i / kGroupsOf8, column = i % kGroupsOf8 * 8;
+    float residual[8];
+    to_floats(kEarlyResidual ? early : item.load_residual(p), residual);
     float sum[8] = {};
     for (int split = 0; split < splits; ++split) {
       const float* from = partial;
@@ -333,7 +369,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
         sum[4] += high.x, sum[5] += high.y, sum[6] += high.z, sum[7] += high.w;
       }
     }
-    store_channels(p, m, n, group, sum);
+    finish(p, sum, bias + column, residual);
+    item.store(p, sum);
   }
 #if __CUDA_ARCH__ >= 900
   // Nobody leaves while a neighbour may still read its sums.

@@ -20,6 +20,12 @@ __device__ __forceinline__ void copy_16_async(std::uint32_t destination, const v
                "r"(valid ? 16 : 0)
                : "memory");
 }
+__device__ __forceinline__ void copy_4_async(std::uint32_t destination, const void* source,
+                                             bool valid) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(destination), "l"(source),
+               "r"(valid ? 4 : 0)
+               : "memory");
+}
 __device__ __forceinline__ void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }

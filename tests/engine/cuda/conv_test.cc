@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string>
+#include <vector>
+
+#include "engine/cuda/gpu.h"
+#include "engine/cuda/kernels/conv.h"
+
+namespace peregrine::cuda {
+namespace {
+
+using peregrine::testing::poison;
+using peregrine::testing::random_halves;
+using peregrine::testing::relative_error;
+
+struct Case {
+  const char* name;
+  int in, out, kernel, stride = 1;
+  int height = 20, width = 20;
+  int groups = 1;  // `in` and `out` count all groups
+  int batch = 1;
+  int dilation = 1;
+  int second = 0;    // this many of `in` come from a second tensor
+  int upsample = 0;  // of the first tensor
+  int slack = 0;     // channels beside ours in every tensor
+  Activation activation = Activation::kSilu;
+  int residual = 0;  // 1: after the activation, 2: before
+  bool fp32 = false;
+  bool biased = true;
+  int pad = -1;  // -1: kernel / 2
+};
+
+const Case kCases[] = {
+    {"1x1", 64, 64, 1},
+    {"3x3", 64, 64, 3},
+    {"3x3 of few channels", 16, 8, 3, 1, 40, 40},
+    {"3x3 of eight channels", 8, 16, 3, 1, 24, 33},
+    {"3x3 stride 2, odd size, batch 3", 32, 48, 3, 2, 17, 23, 1, 3},
+    {"5x5 dilated", 24, 40, 5, 1, 13, 19, 1, 2, 2},
+    {"no padding", 16, 32, 3, 1, 12, 9, 1, 1, 1, 0, 0, 0, Activation::kRelu, 0, false, true, 0},
+    {"two sources", 96, 64, 1, 1, 20, 20, 1, 2, 1, 32},
+    {"two sources, the first enlarged", 96, 80, 3, 1, 20, 28, 1, 2, 1, 32, 1},
+    {"slices of wider tensors", 48, 64, 3, 1, 20, 20, 1, 2, 1, 16, 0, 24},
+    {"residual after SiLU", 32, 32, 3, 1, 20, 20, 1, 2, 1, 0, 0, 8, Activation::kSilu, 1},
+    {"residual before ReLU", 64, 128, 1, 1, 14, 14, 1, 3, 1, 0, 0, 0, Activation::kRelu, 2},
+    {"FP32 out", 80, 80, 1, 1, 20, 20, 1, 1, 1, 0, 0, 0, Activation::kSigmoid, 0, true},
+    {"odd output channels", 64, 7, 1, 1, 20, 20, 1, 2, 1, 0, 0, 0, Activation::kNone},
+    {"odd output channels, residual", 64, 13, 3, 1, 9, 9, 1, 1, 1, 0, 0, 8, Activation::kNone, 1},
+    {"no bias", 32, 32, 1, 1, 10, 10, 1, 1, 1, 0, 0, 0, Activation::kNone, 0, false, false},
+    {"two groups", 48, 80, 3, 1, 15, 15, 2, 2},
+    {"long K", 512, 64, 3, 1, 10, 10},
+};
+
+int out_size(int in, const Case& c, int pad) {
+  return (in + 2 * pad - c.dilation * (c.kernel - 1) - 1) / c.stride + 1;
+}
+
+double activate(double x, Activation kind) {
+  switch (kind) {
+    case Activation::kRelu: return x > 0 ? x : 0;
+    case Activation::kSilu: return x / (1 + std::exp(-x));
+    case Activation::kSigmoid: return 1 / (1 + std::exp(-x));
+    default: return x;
+  }
+}
+
+/// A case's tensors on host and device, and the right answer by plain loops in double.
+class Problem {
+ public:
+  explicit Problem(const Case& c) : c_(c) {
+    const int pad = c.pad < 0 ? c.kernel / 2 * c.dilation : c.pad;
+    params_.batch = c.batch;
+    params_.in_height = c.height;
+    params_.in_width = c.width;
+    params_.in_channels = c.in / c.groups;
+    params_.out_height = out_size(c.height, c, pad);
+    params_.out_width = out_size(c.width, c, pad);
+    params_.out_channels = c.out / c.groups;
+    params_.groups = c.groups;
+    params_.kernel_height = params_.kernel_width = c.kernel;
+    params_.stride_y = params_.stride_x = c.stride;
+    params_.pad_top = params_.pad_left = pad;
+    params_.dilation_y = params_.dilation_x = c.dilation;
+    params_.activation = {c.activation, 0, 0};
+    params_.residual_before_activation = c.residual == 2;
+    params_.output_fp32 = c.fp32;
+    unsigned seed = 1;
+    for (int i = 0; i < 2; ++i) {
+      ConvSource& source = params_.source[i];
+      source.channels = i == 0 ? c.in - c.second : c.second;
+      source.upsample_shift = i == 0 ? c.upsample : 0;
+      source.height = c.height >> source.upsample_shift;
+      source.width = c.width >> source.upsample_shift;
+      source.pixel_stride = source.channels + c.slack;
+      input_[i] = random_halves(
+          std::size_t(c.batch) * source.height * source.width * source.pixel_stride, seed++);
+    }
+    const int reduction = params_.reduction();
+    weight_ = random_halves(std::size_t(c.out) * reduction, seed++, std::sqrt(6.0f / reduction));
+    bias_ = c.biased ? random_halves(c.out, seed++) : std::vector<float>();
+    params_.output_stride = c.out + c.slack;
+    params_.residual_stride = c.out + c.slack;
+    residual_ = random_halves(std::size_t(params_.pixels()) * params_.residual_stride, seed++);
+  }
+
+  std::vector<float> expected() const {
+    std::vector<float> answer(std::size_t(params_.pixels()) * c_.out);
+    for (int m = 0; m < params_.pixels(); ++m) {
+      for (int n = 0; n < c_.out; ++n) answer[std::size_t(m) * c_.out + n] = float(at(m, n));
+    }
+    return answer;
+  }
+
+  /// Runs `launch(params, stream)` on FP16 (or FP32) tensors and returns our channels of its
+  /// output.
+  template <typename Launch>
+  std::vector<float> run(Launch&& launch, bool half = true) {
+    upload(half);
+    poison(output_);
+    const Stream stream = make_stream();
+    launch(params_, stream.get());
+    CUDA_CHECK(cudaStreamSynchronize(stream.get()));
+    const bool wide = params_.output_fp32 || !half;
+    const std::vector<float> all = wide ? peregrine::testing::to_host<float>(output_)
+                                        : peregrine::testing::to_host_from_half(output_);
+    std::vector<float> ours;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (int(i % params_.output_stride) < c_.out) {
+        ours.push_back(all[i]);
+      } else {
+        EXPECT_TRUE(std::isnan(all[i])) << "wrote a neighbour's channel";
+      }
+    }
+    return ours;
+  }
+
+  ConvParams& params() { return params_; }
+  std::vector<float>& weight() { return weight_; }
+
+ private:
+  double at(int m, int n) const {
+    const int x = m % params_.out_width, y = m / params_.out_width % params_.out_height;
+    const int image = m / params_.out_width / params_.out_height;
+    const int group = n / params_.out_channels;
+    double sum = 0;
+    for (int i = 0; i < c_.kernel; ++i) {
+      for (int j = 0; j < c_.kernel; ++j) {
+        const int from_y = y * c_.stride - params_.pad_top + i * c_.dilation;
+        const int from_x = x * c_.stride - params_.pad_left + j * c_.dilation;
+        if (from_y < 0 || from_y >= c_.height || from_x < 0 || from_x >= c_.width) continue;
+        for (int k = 0; k < params_.in_channels; ++k) {
+          int channel = group * params_.in_channels + k;
+          const int which = channel >= params_.source[0].channels;
+          if (which) channel -= params_.source[0].channels;
+          const ConvSource& s = params_.source[which];
+          const std::size_t pixel =
+              (std::size_t(image) * s.height + (from_y >> s.upsample_shift)) * s.width +
+              (from_x >> s.upsample_shift);
+          sum += double(input_[which][pixel * s.pixel_stride + channel]) *
+                 weight_[(std::size_t(n) * c_.kernel * c_.kernel + i * c_.kernel + j) *
+                             params_.in_channels +
+                         k];
+        }
+      }
+    }
+    if (!bias_.empty()) sum += bias_[n];
+    const double residual = residual_[std::size_t(m) * params_.residual_stride + n];
+    if (c_.residual == 2) sum += residual;
+    sum = activate(sum, c_.activation);
+    return c_.residual == 1 ? sum + residual : sum;
+  }
+
+  void upload(bool half) {
+    const auto put = [half](const std::vector<float>& values) {
+      return half ? peregrine::testing::to_device_half(values)
+                  : peregrine::testing::to_device(values);
+    };
+    device_.clear();
+    for (int i = 0; i < 2; ++i) {
+      device_.push_back(put(input_[i]));
+      params_.source[i].data = device_.back().data();
+    }
+    device_.push_back(put(weight_));
+    params_.weight = device_.back().data();
+    device_.push_back(peregrine::testing::to_device(bias_));
+    params_.bias = device_.back().as<float>();
+    device_.push_back(put(residual_));
+    params_.residual = c_.residual ? device_.back().data() : nullptr;
+    const std::size_t size = params_.output_fp32 || !half ? 4 : 2;
+    output_ = DeviceBuffer(std::size_t(params_.pixels()) * params_.output_stride * size);
+    params_.output = output_.data();
+  }
+
+  const Case& c_;
+  ConvParams params_;
+  std::vector<float> input_[2], weight_, bias_, residual_;
+  std::vector<DeviceBuffer> device_;
+  DeviceBuffer output_;
+};
+
+// FP16 results are rounded once (2^-11 at most, 2^-12.5 in the mean square); FP32 ones not at all.
+double tolerance(const Case& c) { return c.fp32 ? 2e-6 : 4e-4; }
+
+class ConvTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(ConvTest, EveryTileAgreesWithPlainLoops) {
+  PEREGRINE_NEEDS_GPU();
+  Problem problem(GetParam());
+  const std::vector<float> expected = problem.expected();
+  const bool clusters = device_info(0).sm() >= 90;
+  for (const ConvTile& tile : conv_tiles()) {
+    for (const int splits : {1, 2, 3, 8}) {
+      if (splits > 1 && !clusters) continue;
+      const std::vector<float> answer = problem.run([&](const ConvParams& p, cudaStream_t stream) {
+        ASSERT_TRUE(conv_tile_supports(p));
+        launch_conv_tile(tile, p, splits, true, stream);
+      });
+      EXPECT_LT(relative_error(answer, expected), tolerance(GetParam()))
+          << tile.name << ", " << splits << " splits";
+    }
+  }
+}
+
+TEST_P(ConvTest, DirectAgreesWithPlainLoops) {
+  PEREGRINE_NEEDS_GPU();
+  Problem problem(GetParam());
+  const std::vector<float> expected = problem.expected();
+  for (const bool half : {true, false}) {
+    const std::vector<float> answer =
+        problem.run([&](const ConvParams& p,
+                        cudaStream_t stream) { launch_conv_direct(p, half, true, stream); },
+                    half);
+    EXPECT_LT(relative_error(answer, expected), half ? tolerance(GetParam()) : 2e-6) << half;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConvTest, ::testing::ValuesIn(kCases), [](const auto& c) {
+  std::string name;
+  for (const char* s = c.param.name; *s; ++s) name += std::isalnum(*s) ? *s : '_';
+  return name;
+});
+
+const Case kDepthwiseCases[] = {
+    {"3x3", 64, 64, 3, 1, 20, 20, 64, 2},
+    {"3x3, odd width, stride 2", 80, 80, 3, 2, 21, 19, 80, 3},
+    {"5x5 with residual, slices", 24, 24, 5, 1, 11, 14, 24, 1, 1, 0, 0, 8, Activation::kRelu, 1},
+    {"5x5 stride 2", 16, 16, 5, 2, 15, 15, 16, 2},
+    {"7x7", 96, 96, 7, 1, 14, 14, 96, 1, 1, 0, 0, 0, Activation::kNone, 2},
+};
+
+TEST(ConvDepthwise, AgreesWithPlainLoops) {
+  PEREGRINE_NEEDS_GPU();
+  for (const Case& c : kDepthwiseCases) {
+    Problem problem(c);
+    const std::vector<float> expected = problem.expected();
+    // [channel][tap] becomes [tap][channel].
+    std::vector<float> by_tap(problem.weight().size());
+    const int taps = c.kernel * c.kernel;
+    for (int n = 0; n < c.in; ++n) {
+      for (int tap = 0; tap < taps; ++tap)
+        by_tap[tap * c.in + n] = problem.weight()[n * taps + tap];
+    }
+    problem.weight() = by_tap;
+    const std::vector<float> answer = problem.run([&](const ConvParams& p, cudaStream_t stream) {
+      ASSERT_TRUE(conv_depthwise_supports(p));
+      launch_conv_depthwise(p, true, stream);
+    });
+    EXPECT_LT(relative_error(answer, expected), 4e-4) << c.name;
+  }
+}
+
+const Case kStemCases[] = {
+    {"3x3 s2 to 16", 3, 16, 3, 2, 70, 66},
+    {"3x3 s2 to 32, odd", 3, 32, 3, 2, 41, 77, 1, 3},
+    {"7x7 s2 to 64", 3, 64, 7, 2, 50, 62, 1, 2, 1, 0, 0, 0, Activation::kRelu},
+    {"3x3 to 96, slices", 3, 96, 3, 1, 19, 35, 1, 1, 1, 0, 0, 16},
+    {"one channel", 1, 16, 3, 1, 20, 40},
+};
+
+TEST(ConvStem, AgreesWithPlainLoopsOnPlanarInput) {
+  PEREGRINE_NEEDS_GPU();
+  for (Case c : kStemCases) {
+    const int slack = c.slack;
+    for (const bool half_input : {false, true}) {
+      c.slack = slack;
+      Problem problem(c);
+      const std::vector<float> expected = problem.expected();
+      const ConvParams& q = problem.params();
+      // NHWC with `slack` spare channels becomes packed NCHW, [n][tap][c] becomes [n][c][tap].
+      const std::vector<float> picture =
+          random_halves(std::size_t(c.batch) * c.height * c.width * (c.in + slack), 1);
+      const int pixels = c.height * c.width, taps = c.kernel * c.kernel;
+      std::vector<float> planes(std::size_t(c.batch) * c.in * pixels);
+      for (int image = 0; image < c.batch; ++image) {
+        for (int k = 0; k < c.in; ++k) {
+          for (int i = 0; i < pixels; ++i) {
+            planes[(std::size_t(image) * c.in + k) * pixels + i] =
+                picture[(std::size_t(image) * pixels + i) * (c.in + slack) + k];
+          }
+        }
+      }
+      std::vector<float> weight(problem.weight().size());
+      for (int n = 0; n < c.out; ++n) {
+        for (int tap = 0; tap < taps; ++tap) {
+          for (int k = 0; k < c.in; ++k) {
+            weight[(n * c.in + k) * taps + tap] = problem.weight()[(n * taps + tap) * c.in + k];
+          }
+        }
+      }
+      problem.weight() = weight;
+      const DeviceBuffer input = half_input ? peregrine::testing::to_device_half(planes)
+                                            : peregrine::testing::to_device(planes);
+      const std::vector<float> answer = problem.run([&](ConvParams p, cudaStream_t stream) {
+        p.source[0].data = input.data();
+        ASSERT_TRUE(conv_stem_supports(p));
+        launch_conv_stem(p, half_input, true, stream);
+      });
+      EXPECT_LT(relative_error(answer, expected), 4e-4) << c.name << " half " << half_input;
+      EXPECT_EQ(q.out_channels, c.out);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace peregrine::cuda
