@@ -62,11 +62,12 @@ void identify(const Options& options, Inspection& found) {
   }
 }
 
-// Size of the input for a model that leaves it open: asked for, else what its task suggests.
+// The file's own batch and size where it states them. An open batch is 1; an open size is what was
+// asked for, else what the task suggests.
 model::InferOptions infer_options(const Options& options, const Inspection& found,
-                                  bool fixed_batch) {
+                                  std::int64_t fixed_batch) {
   model::InferOptions sizes;
-  if (fixed_batch) sizes.batch = 0;  // as the file says
+  if (fixed_batch > 0) sizes.batch = fixed_batch;
   sizes.height = sizes.width = options.image_size;
   if (found.task && options.image_size == 0) {
     sizes.height = found.task->input.height;
@@ -76,27 +77,31 @@ model::InferOptions infer_options(const Options& options, const Inspection& foun
 }
 
 // Many exporters leave the outputs' dimensions open although they follow from the inputs'.
-void complete_outputs(const model::Graph& graph, bool fixed_batch, ModelInfo& info) {
+void complete_outputs(const model::Graph& graph, bool open_batch, ModelInfo& info) {
   for (std::size_t i = 0; i < info.outputs.size() && i < graph.outputs().size(); ++i) {
     info.outputs[i].shape = graph.outputs()[i]->shape;
-    if (!fixed_batch && !info.outputs[i].shape.empty()) info.outputs[i].shape[0] = -1;
+    if (open_batch && !info.outputs[i].shape.empty()) info.outputs[i].shape[0] = -1;
   }
 }
 
+// 0 where the batch is open.
+std::int64_t batch_of(const model::Graph& graph) {
+  if (graph.inputs().empty() || graph.inputs()[0]->rank() == 0) return 0;
+  return std::max<std::int64_t>(0, graph.inputs()[0]->shape[0]);
+}
+
 void work_out_cost(const Options& options, model::Graph& graph, Inspection& found) {
-  const bool fixed_batch =
-      !graph.inputs().empty() && graph.inputs()[0]->rank() > 0 && graph.inputs()[0]->shape[0] > 0;
+  const std::int64_t fixed_batch = batch_of(graph);
   try {
     model::infer(graph, infer_options(options, found, fixed_batch));
   } catch (const Error& error) {
     found.cost_problem = error.what();
     return;
   }
-  Cost cost{model::graph_cost(graph), 1, {}};
+  Cost cost{model::graph_cost(graph), std::max<std::int64_t>(1, fixed_batch), {}};
   for (const model::Value* input : graph.inputs()) cost.shapes.push_back(to_string(input->shape));
-  if (fixed_batch) cost.batch = graph.inputs()[0]->shape[0];
   found.cost = std::move(cost);
-  complete_outputs(graph, fixed_batch, found.info);
+  complete_outputs(graph, fixed_batch == 0, found.info);
 }
 
 Inspection inspect(const Options& options) {
@@ -237,7 +242,7 @@ std::string ops_text(const Inspection& found) {
   std::sort(ranked.begin(), ranked.end());
   Table table;
   for (const auto& [count, op] : ranked) table.add({op, std::to_string(-count)});
-  return fmt::format("\n{} nodes of {} kinds:\n{}", nodes, ranked.size(), table.text(2));
+  return fmt::format("\nnodes: {}, kinds: {}\n{}", nodes, ranked.size(), table.text(2));
 }
 
 std::string as_text(const Inspection& found) {

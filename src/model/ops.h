@@ -9,7 +9,7 @@
 
 namespace peregrine::model {
 
-/// What a node computes: ONNX's ops in the form of opset 23, and a few of ours. See ops.def.
+/// What a node computes: ONNX's ops in the form of opset 24, and a few of ours. See ops.def.
 enum class Op : std::uint8_t {
 #define PEREGRINE_OP(name, ...) k##name,
 #include "model/ops.def"

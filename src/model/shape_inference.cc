@@ -30,14 +30,14 @@ void bind_input(const Graph& graph, Value& input, const InferOptions& options,
   for (std::size_t i = 0; i < input.shape.size(); ++i) {
     std::int64_t& dim = input.shape[i];
     const std::string symbol = i < input.dim_names.size() ? input.dim_names[i] : std::string();
-    if (i == 0 && dim >= 0 && dim != options.batch && input.rank() > 1) {
+    if (i == 0 && dim >= 0 && options.batch > 0 && dim != options.batch && input.rank() > 1) {
       refuse(graph, fmt::format("its batch is fixed to {}, asked for {}; export it with a dynamic "
                                 "batch, or run it with batch {}",
                                 dim, options.batch, dim));
     }
     if (dim >= 0) continue;
     const auto known = bound.find(symbol);
-    if (i == 0)
+    if (i == 0 && options.batch > 0)
       dim = options.batch;
     else if (!symbol.empty() && known != bound.end())
       dim = known->second;
@@ -155,12 +155,13 @@ int walk(Graph& graph, bool infer_shapes) {
 }  // namespace
 
 int infer(Graph& graph, const InferOptions& options) {
-  if (options.batch < 1 || options.batch > (1 << 20)) {
+  if (options.batch < 0 || options.batch > (1 << 20)) {
     refuse(graph, fmt::format("batch {} is out of range", options.batch));
   }
   std::map<std::string, std::int64_t> bound;
   for (Value* input : graph.inputs()) bind_input(graph, *input, options, bound);
-  graph.batch = options.batch;
+  const Shape* first = graph.inputs().empty() ? nullptr : &graph.inputs()[0]->shape;
+  graph.batch = options.batch > 0 || !first || first->empty() ? options.batch : first->front();
   try {
     return walk(graph, true);
   } catch (const Error& error) {

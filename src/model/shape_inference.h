@@ -8,7 +8,8 @@
 namespace peregrine::model {
 
 struct InferOptions {
-  /// Pictures in a batch: what the symbolic first dimension of every input becomes.
+  /// Pictures in a batch: what the symbolic first dimension of every input becomes. 0: the file's
+  /// own, which must then be fixed.
   std::int64_t batch = 1;
   /// Height and width of inputs [batch, channels, height, width] whose file leaves them open.
   std::int64_t height = 0, width = 0;

@@ -93,15 +93,15 @@ void RuleContext::fail(const std::string& what) const {
   throw Error(ErrorCode::kModelInvalid, fmt::format("{} {}", describe(node_), what));
 }
 
+void RuleContext::unsupported(const std::string& what) const {
+  throw Error(ErrorCode::kModelUnsupported, fmt::format("{} {}", describe(node_), what));
+}
+
 std::vector<std::optional<TensorInfo>> apply_rule(const Node& node, std::vector<RuleInput> inputs) {
   RuleContext context(node, std::move(inputs));
   try {
     kRules[static_cast<std::size_t>(node.op())](context);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kModelInvalid &&
-        std::string_view(error.what()).starts_with("node ")) {
-      throw;
-    }
     // Shape helpers do not know which node asked: add it, and that the model is at fault.
     const ErrorCode code =
         error.code() == ErrorCode::kInvalidShape ? ErrorCode::kModelInvalid : error.code();

@@ -48,7 +48,9 @@ class RuleContext {
   void set(int index, DType dtype, Shape shape);
   std::vector<std::optional<TensorInfo>> take_outputs() { return std::move(outputs_); }
 
+  /// Throw `Error(kModelInvalid)` and `Error(kModelUnsupported)`, naming the node.
   [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void unsupported(const std::string& what) const;
 
  private:
   const RuleInput& at(int index) const;

@@ -5,6 +5,7 @@
 namespace peregrine::model::rules {
 
 void attention(RuleContext& c) {
+  if (c.has(6)) c.unsupported("has a length a sequence (nonpad_kv_seqlen), which is not supported");
   const AttentionGeometry g =
       attention_geometry(c.node(), c.shape(0), c.shape(1), c.shape(2), c.has(4) ? c.shape(4)[2] : 0,
                          c.has(3) ? c.shape(3) : Shape());

@@ -57,7 +57,9 @@ void cast(RuleContext& c) {
 void cast_like(RuleContext& c) { c.set(0, c.dtype(1), c.shape(0)); }
 
 void dropout(RuleContext& c) {
-  if (c.has(2) && c.number(2) != 0) c.fail("is in training mode; export the model for inference");
+  if (c.has(2) && c.number(2) != 0) {
+    c.unsupported("is in training mode; export the model for inference");
+  }
   same(c);
   c.set(1, DType::kBool, c.shape(0));
 }
@@ -97,12 +99,14 @@ void size(RuleContext& c) { c.set(0, DType::kInt64, {}); }
 void quantize(RuleContext& c) {
   DType dtype = c.has(2) ? c.dtype(2) : DType::kUint8;
   if (!c.has(2)) dtype = dtype_attribute(c, "output_dtype", dtype);
-  if (c.attributes().get_int("block_size", 0) != 0) c.fail("uses blocks, which is not supported");
+  if (c.attributes().get_int("block_size", 0) != 0)
+    c.unsupported("uses blocked scales, which is not supported");
   c.set(0, dtype, c.shape(0));
 }
 
 void dequantize(RuleContext& c) {
-  if (c.attributes().get_int("block_size", 0) != 0) c.fail("uses blocks, which is not supported");
+  if (c.attributes().get_int("block_size", 0) != 0)
+    c.unsupported("uses blocked scales, which is not supported");
   c.set(0, c.dtype(1), c.shape(0));
 }
 

@@ -33,14 +33,15 @@ double input_coordinate(const KernelContext& c, const std::string& mode, const A
                         std::int64_t o) {
   const auto x = static_cast<double>(o);
   const auto in = static_cast<double>(axis.input);
-  const auto out = static_cast<double>(axis.output);
+  // ONNX's formulas use the length before it is rounded down.
+  const double out = axis.scale * in;
   if (mode == "half_pixel") return (x + 0.5) / axis.scale - 0.5;
   if (mode == "asymmetric") return x / axis.scale;
   if (mode == "align_corners") return out == 1 ? 0 : x * (in - 1) / (out - 1);
   if (mode == "pytorch_half_pixel") return out > 1 ? (x + 0.5) / axis.scale - 0.5 : 0;
   if (mode == "half_pixel_symmetric") {
     // The output length is rounded: the picture is centred so that the rounding has no direction.
-    const double adjustment = out / (axis.scale * in);
+    const double adjustment = static_cast<double>(axis.output) / out;
     const double centre = in / 2;
     return centre * (1 - adjustment) + (x + 0.5) / axis.scale - 0.5;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ops that read pictures at computed places: GridSample and RoiAlign.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -83,9 +84,11 @@ double place(const Sampler& s, const std::string& mode, double x, std::int64_t s
   return std::clamp(mirrored, 0.0, n - 1);
 }
 
-double bilinear(const float* plane, std::int64_t height, std::int64_t width, double y, double x) {
+// The four weighted neighbours of (y, x); all zero outside the picture.
+std::array<double, 4> bilinear(const float* plane, std::int64_t height, std::int64_t width,
+                               double y, double x) {
   if (y < -1 || y > static_cast<double>(height) || x < -1 || x > static_cast<double>(width))
-    return 0;
+    return {};
   y = std::clamp(y, 0.0, static_cast<double>(height - 1));
   x = std::clamp(x, 0.0, static_cast<double>(width - 1));
   const auto y0 = static_cast<std::int64_t>(y);
@@ -97,8 +100,8 @@ double bilinear(const float* plane, std::int64_t height, std::int64_t width, dou
   const auto at = [&](std::int64_t row, std::int64_t column) {
     return static_cast<double>(plane[row * width + column]);
   };
-  return (1 - fy) * ((1 - fx) * at(y0, x0) + fx * at(y0, x1)) +
-         fy * ((1 - fx) * at(y1, x0) + fx * at(y1, x1));
+  return {(1 - fy) * (1 - fx) * at(y0, x0), (1 - fy) * fx * at(y0, x1), fy * (1 - fx) * at(y1, x0),
+          fy * fx * at(y1, x1)};
 }
 
 struct Bin {
@@ -117,9 +120,11 @@ double pool_bin(const float* plane, std::int64_t rows, std::int64_t columns, con
           bin.y + (static_cast<double>(i) + 0.5) * bin.height / static_cast<double>(bin.samples_y);
       const double x =
           bin.x + (static_cast<double>(j) + 0.5) * bin.width / static_cast<double>(bin.samples_x);
-      const double value = bilinear(plane, rows, columns, y, x);
-      sum += value;
-      largest = std::max(largest, value);
+      // "max" compares the weighted neighbours themselves: so ONNX and its runtimes define it.
+      for (const double value : bilinear(plane, rows, columns, y, x)) {
+        sum += value;
+        largest = std::max(largest, value);
+      }
     }
   return average
              ? sum / static_cast<double>(std::max<std::int64_t>(bin.samples_y * bin.samples_x, 1))
