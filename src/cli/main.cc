@@ -23,6 +23,7 @@ int run_program(int argc, char** argv) {
   program.require_subcommand(1);
   peregrine::cli::Action action;
   peregrine::cli::add_run(program, action);
+  peregrine::cli::add_inspect(program, action);
   peregrine::cli::add_doctor(program, action);
   peregrine::cli::add_config(program, action);
   try {

@@ -10,6 +10,14 @@ import unittest
 PEREGRINE = ""
 
 
+def shared_folder():
+    """Models and videos that stand beside the checkout, or inside it."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    named = os.environ.get("PEREGRINE_SHARED")
+    candidates = [pathlib.Path(named)] if named else [root / "shared", root.parent / "shared"]
+    return next((folder for folder in candidates if (folder / "models").exists()), candidates[-1])
+
+
 class ProgramTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="peregrine-cli-")
