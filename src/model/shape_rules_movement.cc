@@ -83,6 +83,7 @@ void squeeze(RuleContext& c) {
 }
 
 void unsqueeze(RuleContext& c) {
+  if (!c.has(1)) c.fail("does not say which axes to add");
   const Ints added = c.ints(1);
   const std::int64_t rank = c.rank(0) + static_cast<std::int64_t>(added.size());
   const std::set<std::int64_t> axes = axis_set(c, added, rank);

@@ -42,9 +42,18 @@ def input_of(model, batch):
     return {value.name: pattern(shape)}
 
 
+def computed(model):
+    """Outputs of OPS that depend on the input's contents: the rest Peregrine folds into constants."""
+    live = {i.name for i in model.graph.input}
+    for node in model.graph.node:
+        if node.op_type not in ("Shape", "Size") and live & set(node.input):
+            live |= set(node.output)
+    return [n.output[0] for n in model.graph.node if n.op_type in OPS and n.output[0] in live]
+
+
 def shape_digest(path, batch):
     model = onnx.load(path)
-    outputs = [n.output[0] for n in model.graph.node if n.op_type in OPS]
+    outputs = computed(model)
     present = {o.name for o in model.graph.output}
     for name in outputs:
         if name not in present:
