@@ -1,14 +1,11 @@
 # The library for other programs: libperegrine.so, its headers, and peregrine::peregrine for find_package.
-# Internal libraries are folded in whole; what they need stays private, so a consumer needs none of it to compile.
+# Internal libraries are folded in; what they need stays private, so a consumer needs none of it to compile.
 include(CMakePackageConfigHelpers)
 
-set(peregrine_folders core model engine video vision track output pipeline)
-list(TRANSFORM peregrine_folders PREPEND peregrine_)
-list(JOIN peregrine_folders "," peregrine_archives)
-
-add_library(peregrine SHARED)
+# All of core's objects: the public types live there, and nothing inside the library may call some of them.
+add_library(peregrine SHARED ${PROJECT_SOURCE_DIR}/src/pipeline/run.cc $<TARGET_OBJECTS:peregrine_core>)
 add_library(peregrine::peregrine ALIAS peregrine)
-target_link_libraries(peregrine PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${peregrine_archives}>")
+target_link_libraries(peregrine PRIVATE peregrine_pipeline peregrine_core)
 target_include_directories(peregrine PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_compile_features(peregrine PUBLIC cxx_std_20)

@@ -65,7 +65,8 @@ Problem make_problem(const ConvCase& c, int batch, const cuda::Stream& stream) {
   p.output_stride = c.out;
   problem.in_count = std::size_t(batch) * c.height * c.width * c.in;
   problem.out_count = std::size_t(p.pixels()) * c.out;
-  const std::size_t weights = std::size_t(c.out) * p.reduction();
+  const std::size_t weights =
+      std::size_t(c.out) * (is_stem(c) ? conv_stem_padded_reduction(p) : p.reduction());
   problem.weight = cuda::DeviceBuffer(weights * 2);
   problem.bias = cuda::DeviceBuffer(c.out * sizeof(float));
   fill_half(problem.weight.data(), weights, 2, std::sqrt(6.0f / p.reduction()), stream.get());
@@ -104,9 +105,7 @@ std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p,
                                   const std::string& only_tactic) {
   std::vector<Candidate> all;
   if (is_stem(c)) {
-    all.push_back({"stem", [](const ConvParams& q, bool overlapped, cudaStream_t stream) {
-                     cuda::launch_conv_stem(q, false, overlapped, stream);
-                   }});
+    all.push_back({"stem", cuda::launch_conv_stem});
     return all;
   }
   if (c.groups > 1) {

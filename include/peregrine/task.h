@@ -24,7 +24,7 @@ struct ModelInfo {
 
 /// Reads what an ONNX file states about itself; its ops need not be known, its weights are not
 /// looked at. Throws `Error(kInputNotFound)`, `Error(kModelInvalid)` for what is no ONNX or was cut
-/// off, `Error(kModelUnsupported)` for an opset outside 11 to 23 or an input that is no tensor.
+/// off, `Error(kModelUnsupported)` for an opset outside 11 to 24 or an input that is no tensor.
 ModelInfo read_model_info(const std::string& path);
 
 }  // namespace peregrine

@@ -22,6 +22,7 @@ int run_program(int argc, char** argv) {
   program.set_version_flag("--version", fmt::format("peregrine {}", peregrine::version()));
   program.require_subcommand(1);
   peregrine::cli::Action action;
+  peregrine::cli::add_run(program, action);
   peregrine::cli::add_doctor(program, action);
   peregrine::cli::add_config(program, action);
   try {

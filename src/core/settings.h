@@ -57,9 +57,9 @@ struct RtspSettings {
 /// switch. core stands below track, so it cannot hold that type itself.
 struct TrackingSettings {
   bool enabled = false;
-  double high_threshold = 0.6;
+  double high_threshold = 0.25;
   double low_threshold = 0.1;
-  double new_track_threshold = 0.7;
+  double new_track_threshold = 0.25;
   double match_iou = 0.2;
   double second_match_iou = 0.5;
   double unconfirmed_match_iou = 0.3;

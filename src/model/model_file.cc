@@ -14,7 +14,7 @@ namespace peregrine::model {
 namespace {
 
 constexpr int kOldestOpset = 11;
-constexpr int kNewestOpset = 23;
+constexpr int kNewestOpset = 24;
 
 }  // namespace
 

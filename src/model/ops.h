@@ -5,9 +5,11 @@
 #include <optional>
 #include <string_view>
 
+#include "peregrine/tensor.h"
+
 namespace peregrine::model {
 
-/// What a node computes: ONNX's ops in the form of opset 23, and a few of ours. See ops.def.
+/// What a node computes: ONNX's ops in the form of opset 24, and a few of ours. See ops.def.
 enum class Op : std::uint8_t {
 #define PEREGRINE_OP(name, ...) k##name,
 #include "model/ops.def"
@@ -25,6 +27,7 @@ struct OpArity {
   int min_inputs, max_inputs, min_outputs, max_outputs;
 };
 
+using peregrine::to_string;  // of dtypes and shapes, beside the one below
 /// ONNX's op type, such as "Conv".
 const char* to_string(Op op);
 OpArity arity(Op op);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -168,6 +169,9 @@ void MediaReader::choose_stream() {
                             format_->nb_streams > 0 ? "; it holds only sound or data" : ""));
   }
   stream_ = format_->streams[best];
+  // Elsewhere the flag marks a packet cut short. MPEG-TS sets it for every break in a counter, also
+  // where recordings were joined and nothing is missing: there the decoder judges.
+  trusts_corrupt_flag_ = std::string_view(format_->iformat->name) != "mpegts";
   for (unsigned i = 0; i < format_->nb_streams; ++i) {
     if (static_cast<int>(i) != best) format_->streams[i]->discard = AVDISCARD_ALL;
   }
@@ -283,7 +287,7 @@ void MediaReader::feed() {
 
   const AVPacket& packet = *packet_;
   const bool ours = packet.stream_index == stream_->index && packet.size > 0;
-  const bool damaged = (packet.flags & AV_PKT_FLAG_CORRUPT) != 0;
+  const bool damaged = trusts_corrupt_flag_ && (packet.flags & AV_PKT_FLAG_CORRUPT) != 0;
   if (ours && damaged) ++corrupt_;
   if (ours && !damaged && (!wait_for_key_ || (packet.flags & AV_PKT_FLAG_KEY) != 0)) {
     wait_for_key_ = false;
@@ -319,19 +323,25 @@ bool MediaReader::seek_once(std::int64_t timestamp) {
   return true;
 }
 
+bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
+  // Before the first time: seeks without an index compare decoding times, which come earlier.
+  return seek_once(first - second) || seek_once(first);
+}
+
 AvFrame MediaReader::seek(std::int64_t timestamp) {
   const std::int64_t first = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
-  const std::int64_t second =
-      std::max<std::int64_t>(1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
+  const std::int64_t second = std::max<std::int64_t>(
+      1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
   // Formats without an index (MPEG-TS) land anywhere near: then the first whole frame may lie
   // behind the target, so step further and further back.
   for (std::int64_t back = 0;; back = back == 0 ? second : 2 * back) {
-    const std::int64_t target = std::max(first, timestamp - back);
-    if (!seek_once(target)) return read();
+    const std::int64_t target = timestamp - back;
+    const bool to_start = target <= first;
+    if (!(to_start ? rewind(first, second) : seek_once(target))) return read();
     AvFrame frame = read();
     const bool before = frame && (frame->best_effort_timestamp == AV_NOPTS_VALUE ||
                                   frame->best_effort_timestamp <= timestamp);
-    if (before || target == first || watch_.stopped()) return frame;
+    if (before || to_start || watch_.stopped()) return frame;
   }
 }
 

@@ -54,6 +54,7 @@ class MediaReader {
   [[noreturn]] void refuse_size(int width, int height) const;
   static int get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags);
   bool seek_once(std::int64_t timestamp);
+  bool rewind(std::int64_t first, std::int64_t second);
   void feed();
   void end(int error);
 
@@ -70,6 +71,7 @@ class MediaReader {
   int ending_error_ = 0;
   int bad_reads_ = 0;
   bool wait_for_key_ = false;
+  bool trusts_corrupt_flag_ = true;
   std::atomic<std::int64_t> corrupt_{0};        // read by other threads
   std::atomic<std::uint64_t> refused_size_{0};  // width << 32 | height; set by decoder threads
 };

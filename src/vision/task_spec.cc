@@ -9,22 +9,7 @@
 #include "peregrine/error.h"
 #include "vision/export_metadata.h"
 
-namespace peregrine {
-
-const char* to_string(Task task) {
-  switch (task) {
-    case Task::kDetect: return "detect";
-    case Task::kSegment: return "segment";
-    case Task::kPose: return "pose";
-    case Task::kObb: return "obb";
-    case Task::kClassify: return "classify";
-    case Task::kEmbed: return "embed";
-    case Task::kDepth: return "depth";
-  }
-  return "?";
-}
-
-namespace vision {
+namespace peregrine::vision {
 namespace {
 
 constexpr float kImageNetMean[] = {0.485f, 0.456f, 0.406f};
@@ -437,5 +422,4 @@ TaskSpec identify_task(const ModelInfo& model, const TaskOverrides& overrides) {
   return Identifier(model, overrides).identify();
 }
 
-}  // namespace vision
-}  // namespace peregrine
+}  // namespace peregrine::vision

@@ -29,43 +29,45 @@ void look(const std::vector<Shown>& shown, const Canvas& canvas, std::vector<See
   }
 }
 
+/// Run lengths in column-major order, the first run counting zeros.
+class RunWriter {
+ public:
+  void put(bool inside, std::uint32_t pixels) {
+    if (pixels == 0) return;
+    if (inside != inside_) {
+      counts_.push_back(run_);
+      run_ = 0;
+      inside_ = inside;
+    }
+    run_ += pixels;
+  }
+  std::vector<std::uint32_t> finish() {
+    counts_.push_back(run_);
+    return std::move(counts_);
+  }
+
+ private:
+  std::vector<std::uint32_t> counts_;
+  std::uint32_t run_ = 0;
+  bool inside_ = false;
+};
+
 Mask mask_of(const Canvas& canvas, std::uint16_t owner, Rect box) {
   Mask mask;
   mask.width = canvas.width();
   mask.height = canvas.height();
-  bool inside = false;
-  std::uint32_t run = static_cast<std::uint32_t>(box.x0) * static_cast<std::uint32_t>(mask.height);
+  const auto pixels = [](int columns, int rows) {
+    return static_cast<std::uint32_t>(columns) * static_cast<std::uint32_t>(rows);
+  };
+  RunWriter runs;
+  runs.put(false, pixels(box.x0, mask.height));
   for (int x = box.x0; x < box.x1; ++x) {
-    run += static_cast<std::uint32_t>(box.y0);
-    if (inside && box.y0 > 0) {  // the rows above the box are not inside
-      mask.counts.push_back(run - static_cast<std::uint32_t>(box.y0));
-      run = static_cast<std::uint32_t>(box.y0);
-      inside = false;
-    }
-    for (int y = box.y0; y < box.y1; ++y) {
-      const bool now = canvas.owners(y)[x] == owner;
-      if (now != inside) {
-        mask.counts.push_back(run);
-        run = 0;
-        inside = now;
-      }
-      ++run;
-    }
-    if (inside && box.y1 < mask.height) {
-      mask.counts.push_back(run);
-      run = 0;
-      inside = false;
-    }
-    run += static_cast<std::uint32_t>(mask.height - box.y1);
+    runs.put(false, pixels(1, box.y0));
+    for (int y = box.y0; y < box.y1; ++y) runs.put(canvas.owners(y)[x] == owner, 1);
+    runs.put(false, pixels(1, mask.height - box.y1));
   }
-  run += static_cast<std::uint32_t>(mask.width - box.x1) * static_cast<std::uint32_t>(mask.height);
-  if (inside) {
-    const std::uint32_t rest =
-        static_cast<std::uint32_t>(mask.width - box.x1) * static_cast<std::uint32_t>(mask.height);
-    mask.counts.push_back(run - rest);
-    run = rest;
-  }
-  if (run > 0) mask.counts.push_back(run);
+  runs.put(false, pixels(mask.width - box.x1, mask.height));
+  mask.counts = runs.finish();
   return mask;
 }
 

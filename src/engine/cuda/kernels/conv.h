@@ -48,6 +48,7 @@ struct ConvParams {
   // Set by the launcher.
   bool vector_store = false;  ///< 16-byte stores are aligned
   FastDivisor by_image_pixels, by_out_width, by_n_tiles, by_chunks_per_tap, by_kernel_width;
+  int stem_tiles_y = 0;
 
   int pixels() const { return batch * out_height * out_width; }
   int reduction() const { return kernel_height * kernel_width * in_channels; }
@@ -82,12 +83,12 @@ void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool 
 bool conv_depthwise_supports(const ConvParams& params);
 void launch_conv_depthwise(const ConvParams& params, bool overlapped, cudaStream_t stream);
 
-/// The network's first convolution: `source[0].data` is planar [batch, channel, y, x], packed, of
-/// at most 4 channels, FP32 or FP16. Its weights are FP16 [out channel][in channel][kernel
-/// y][kernel x].
+/// The network's first convolution (3x3, 6x6 or 7x7, stride 2): `source[0].data` is planar
+/// [batch, 3, y, x], packed, FP32, 16-byte aligned. Its weights are FP16 [out channel][K], K =
+/// input channel, kernel y, kernel x, padded with zeros to `conv_stem_padded_reduction`.
 bool conv_stem_supports(const ConvParams& params);
-void launch_conv_stem(const ConvParams& params, bool half_input, bool overlapped,
-                      cudaStream_t stream);
+int conv_stem_padded_reduction(const ConvParams& params);
+void launch_conv_stem(ConvParams params, bool overlapped, cudaStream_t stream);
 
 /// Any convolution, one thread an output element, on plain FP32 arithmetic: the FP32 plan's kernel,
 /// and the fallback for odd channel counts. `half` tells FP16 tensors and weights from FP32 ones.

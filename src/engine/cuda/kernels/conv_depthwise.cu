@@ -13,7 +13,16 @@ namespace {
 
 constexpr int kThreads = 128;
 
-template <int Kernel, int Stride, int Run>
+__device__ __forceinline__ void add_halves(float (&sum)[8], const __half* more) {
+  float values[8];
+  to_floats(*reinterpret_cast<const Half8*>(more), values);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) sum[i] += values[i];
+}
+
+/// `Run` pixels a thread. `Eager` has a whole 3x3 window and its taps in flight at once: least
+/// latency where the device is half empty, too many registers where it is full.
+template <int Kernel, int Stride, int Run, bool Eager>
 __global__ void __launch_bounds__(kThreads)
     conv_depthwise_kernel(const __grid_constant__ ConvParams p) {
   constexpr int kInputs = (Run - 1) * Stride + Kernel;
@@ -29,8 +38,8 @@ __global__ void __launch_bounds__(kThreads)
   if (image >= p.batch) return;
 
   const __half* weight = static_cast<const __half*>(p.weight) + channel;
-  // All taps of a small kernel fit in registers: fetched while the previous kernel ends.
-  constexpr bool kKeepTaps = Kernel == 3;
+  // Taps are weights: fetched while the previous kernel ends.
+  constexpr bool kKeepTaps = Eager && Kernel == 3;
   Half8 taps[kKeepTaps ? Kernel * Kernel : 1];
   if constexpr (kKeepTaps) {
 #pragma unroll
@@ -48,8 +57,7 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_previous_kernel();
   const ConvSource& source = p.source[0];
   const __half* picture = static_cast<const __half*>(source.data) + channel;
-  // Rows of a 3x3 window are all in flight at once; larger windows take them one by one.
-  constexpr int kRows = Kernel == 3 ? 3 : 1;
+  constexpr int kRows = Eager && Kernel == 3 ? 3 : 1;
 #pragma unroll
   for (int first = 0; first < Kernel; first += kRows) {
     Half8 pixels[kRows][kInputs];
@@ -94,36 +102,26 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = 0; i < Run; ++i) {
     if (x + i >= p.out_width) break;
     const std::int64_t pixel = static_cast<std::int64_t>(row) * p.out_width + x + i;
-    float add[8] = {};
-    if (p.residual) {
-      to_floats(*reinterpret_cast<const Half8*>(static_cast<const __half*>(p.residual) +
-                                                pixel * p.residual_stride + channel),
-                add);
-    }
-#pragma unroll
-    for (int c = 0; c < 8; ++c) {
-      if (p.residual_before_activation) sum[i][c] += add[c];
-    }
+    const __half* residual = static_cast<const __half*>(p.residual);
+    if (residual) residual += pixel * p.residual_stride + channel;
+    if (residual && p.residual_before_activation) add_halves(sum[i], residual);
     activate(sum[i], p.activation);
-#pragma unroll
-    for (int c = 0; c < 8; ++c) {
-      if (!p.residual_before_activation) sum[i][c] += add[c];
-    }
+    if (residual && !p.residual_before_activation) add_halves(sum[i], residual);
     *reinterpret_cast<Half8*>(static_cast<__half*>(p.output) + pixel * p.output_stride + channel) =
         to_half8(sum[i]);
   }
 }
 
-template <int Run>
+template <int Run, bool Eager>
 const void* find_kernel(const ConvParams& p) {
   const auto address = [](auto* kernel) { return reinterpret_cast<const void*>(kernel); };
   if (p.kernel_height != p.kernel_width || p.stride_y != p.stride_x) return nullptr;
   switch (p.kernel_height * 10 + p.stride_x) {
-    case 31: return address(&conv_depthwise_kernel<3, 1, Run>);
-    case 32: return address(&conv_depthwise_kernel<3, 2, Run>);
-    case 51: return address(&conv_depthwise_kernel<5, 1, Run>);
-    case 52: return address(&conv_depthwise_kernel<5, 2, Run>);
-    case 71: return address(&conv_depthwise_kernel<7, 1, Run>);
+    case 31: return address(&conv_depthwise_kernel<3, 1, Run, Eager>);
+    case 32: return address(&conv_depthwise_kernel<3, 2, Run, Eager>);
+    case 51: return address(&conv_depthwise_kernel<5, 1, Run, Eager>);
+    case 52: return address(&conv_depthwise_kernel<5, 2, Run, Eager>);
+    case 71: return address(&conv_depthwise_kernel<7, 1, Run, Eager>);
     default: return nullptr;
   }
 }
@@ -138,7 +136,7 @@ bool conv_depthwise_supports(const ConvParams& p) {
   return p.in_channels == 1 && p.out_channels == 1 && p.groups % 8 == 0 && p.dilation_x == 1 &&
          p.dilation_y == 1 && p.source[1].channels == 0 && p.source[0].upsample_shift == 0 &&
          p.source[0].pixel_stride % 8 == 0 && p.output_stride % 8 == 0 &&
-         p.residual_stride % 8 == 0 && !p.output_fp32 && find_kernel<4>(p) != nullptr;
+         p.residual_stride % 8 == 0 && !p.output_fp32 && find_kernel<4, false>(p) != nullptr;
 }
 
 void launch_conv_depthwise(const ConvParams& p, bool overlapped, cudaStream_t stream) {
@@ -149,7 +147,7 @@ void launch_conv_depthwise(const ConvParams& p, bool overlapped, cudaStream_t st
   shape.grid = dim3(static_cast<unsigned>(ceil_div(threads_for(p, longer ? 4 : 2), kThreads)));
   shape.block = dim3(kThreads);
   shape.overlapped = overlapped;
-  launch(longer ? find_kernel<4>(p) : find_kernel<2>(p), shape, p, stream);
+  launch(longer ? find_kernel<4, false>(p) : find_kernel<2, true>(p), shape, p, stream);
 }
 
 }  // namespace peregrine::cuda

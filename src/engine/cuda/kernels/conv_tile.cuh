@@ -36,7 +36,8 @@ struct TileShape {
   static constexpr int kSharedBytes =
       Stages * kStageBytes > kSumBytes ? Stages* kStageBytes : kSumBytes;
   static_assert(kWarpM % 16 == 0 && kWarpN % 16 == 0 && (K / 16) % Slices == 0 && K % 32 == 0);
-  static_assert(kThreads % kChunks == 0);
+  // Rows of later passes then keep the first one's permutation.
+  static_assert(kThreads % kChunks == 0 && kRowsPerPass % 8 == 0);
 };
 
 /// Byte offset of a 16-byte chunk in a tile with `Chunks` chunks a row.
@@ -70,79 +71,88 @@ struct TapCursor {
   }
 };
 
-/// Copies steps of both matrices to shared memory; each thread owns one chunk column.
+/// Copies steps of both matrices to shared memory; each thread owns one chunk column. At batch 1 a
+/// block is a few warps, each waiting on its own instructions, and at large batches addresses
+/// compete with the multiplications for issue slots: so all that repeats is kept as sums of what
+/// changes.
 template <typename Shape>
 class TileLoader {
  public:
   __device__ TileLoader(const ConvParams& p, int m_tile, int n_tile, int group, int first_step)
       : p_(p),
         row_(static_cast<int>(threadIdx.x) / Shape::kChunks),
-        column_(static_cast<int>(threadIdx.x) % Shape::kChunks),
-        group_(group),
-        n_first_(n_tile * Shape::kN),
-        chunks_per_tap_(p.in_channels / 8),
-        k_chunk_b_(first_step * Shape::kChunks + column_),
-        cursor_(k_chunk_b_, p) {
-    const int image_pixels = p.out_height * p.out_width;
+        first_channel_(group * p.in_channels),
+        cursor_(first_step * Shape::kChunks + static_cast<int>(threadIdx.x) % Shape::kChunks, p) {
+    const int column = static_cast<int>(threadIdx.x) % Shape::kChunks;
+    to_ = swizzled<Shape::kChunks>(row_, column);
+    const int chunks = p.kernel_height * p.kernel_width * (p.in_channels / 8);
+    const int k_chunk = first_step * Shape::kChunks + column;
+    const int n = n_tile * Shape::kN + row_;
+    weight_chunks_left_ = chunks - k_chunk;
+    weight_rows_left_ = p.out_channels - n;
+    weight_ = static_cast<const __half*>(p.weight) +
+              (static_cast<std::size_t>(group * p.out_channels + n) * chunks + k_chunk) * 8;
+    weight_row_step_ = Shape::kRowsPerPass * chunks * 8;
 #pragma unroll
     for (int i = 0; i < Shape::kPassesM; ++i) {
       const int m = m_tile * Shape::kM + row_ + i * Shape::kRowsPerPass;
       const int image = p.by_image_pixels.divide(m);
-      const int pixel = m - image * image_pixels;
+      const int pixel = m - image * static_cast<int>(p.by_image_pixels.divisor);
       const int y = p.by_out_width.divide(pixel);
-      image_[i] = image;
       // Rows past the end start far above the picture: every tap of theirs is padding.
       y_[i] = image < p.batch ? y * p.stride_y - p.pad_top : -(1 << 28);
       x_[i] = (pixel - y * p.out_width) * p.stride_x - p.pad_left;
+      first_row_[i] = image * p.in_height;
     }
   }
 
   __device__ __forceinline__ void load_weights(std::uint32_t stage) {
-    const int chunks = chunks_per_tap_ * p_.kernel_height * p_.kernel_width;
-    const __half* weight = static_cast<const __half*>(p_.weight);
+    const std::uint32_t to = stage + Shape::kM * Shape::kK * 2 + to_;
 #pragma unroll
     for (int i = 0; i < Shape::kPassesN; ++i) {
-      const int row = row_ + i * Shape::kRowsPerPass;
-      if (Shape::kN % Shape::kRowsPerPass != 0 && row >= Shape::kN) break;
-      const int n = n_first_ + row;
-      const bool valid = n < p_.out_channels && k_chunk_b_ < chunks;
-      const std::size_t offset =
-          (static_cast<std::size_t>(group_ * p_.out_channels + n) * chunks + k_chunk_b_) * 8;
-      copy_16_async(stage + Shape::kM * Shape::kK * 2 + swizzled<Shape::kChunks>(row, column_),
-                    weight + (valid ? offset : 0), valid);
+      if (Shape::kN % Shape::kRowsPerPass != 0 && row_ + i * Shape::kRowsPerPass >= Shape::kN)
+        break;
+      copy_16_async(to + i * kPassBytes, weight_ + i * weight_row_step_,
+                    i * Shape::kRowsPerPass < weight_rows_left_ && weight_chunks_left_ > 0);
     }
-    k_chunk_b_ += Shape::kChunks;
+    weight_ += Shape::kK;
+    weight_chunks_left_ -= Shape::kChunks;
   }
 
   __device__ __forceinline__ void load_pixels(std::uint32_t stage) {
-    int channel = group_ * p_.in_channels + cursor_.chunk * 8;
+    int channel = first_channel_ + cursor_.chunk * 8;
     const bool second = channel >= p_.source[0].channels;
     if (second) channel -= p_.source[0].channels;
     const ConvSource& source = p_.source[second];
-    const __half* data = static_cast<const __half*>(source.data);
+    const int shift = source.upsample_shift, stride = source.pixel_stride, width = source.width;
+    const __half* data = static_cast<const __half*>(source.data) + channel;
     const bool in_kernel = cursor_.y < p_.kernel_height;
     const int dy = cursor_.y * p_.dilation_y, dx = cursor_.x * p_.dilation_x;
 #pragma unroll
     for (int i = 0; i < Shape::kPassesM; ++i) {
-      const int row = row_ + i * Shape::kRowsPerPass;
-      if (Shape::kM % Shape::kRowsPerPass != 0 && row >= Shape::kM) break;
+      if (Shape::kM % Shape::kRowsPerPass != 0 && row_ + i * Shape::kRowsPerPass >= Shape::kM)
+        break;
       const int y = y_[i] + dy, x = x_[i] + dx;
       const bool valid = in_kernel &&
                          static_cast<unsigned>(y) < static_cast<unsigned>(p_.in_height) &&
                          static_cast<unsigned>(x) < static_cast<unsigned>(p_.in_width);
-      const int pixel = (image_[i] * source.height + (y >> source.upsample_shift)) * source.width +
-                        (x >> source.upsample_shift);
-      const int offset = valid ? pixel * source.pixel_stride + channel : 0;
-      copy_16_async(stage + swizzled<Shape::kChunks>(row, column_), data + offset, valid);
+      // Heights are multiples of the enlargement, so rows of all pictures may be shifted at once.
+      const int pixel = ((first_row_[i] + y) >> shift) * width + (x >> shift);
+      // Nothing is read where `valid` is false, so the address may be anywhere.
+      copy_16_async(stage + to_ + i * kPassBytes, data + pixel * stride, valid);
     }
-    cursor_.advance(Shape::kChunks, chunks_per_tap_, p_.kernel_width);
+    cursor_.advance(Shape::kChunks, p_.in_channels / 8, p_.kernel_width);
   }
 
  private:
+  static constexpr int kPassBytes = Shape::kRowsPerPass * Shape::kK * 2;
   const ConvParams& p_;
-  int row_, column_, group_, n_first_, chunks_per_tap_, k_chunk_b_;
+  int row_, first_channel_;
+  int to_;  // bytes from the start of a stage's matrix
   TapCursor cursor_;
-  int image_[Shape::kPassesM], y_[Shape::kPassesM], x_[Shape::kPassesM];
+  const __half* weight_;
+  int weight_row_step_, weight_chunks_left_, weight_rows_left_;
+  int y_[Shape::kPassesM], x_[Shape::kPassesM], first_row_[Shape::kPassesM];
 };
 
 /// One warp's share of the tile: kWarpM x kWarpN sums over its slice of each step.
@@ -208,19 +218,21 @@ struct WarpSums {
   }
 };
 
+__device__ __forceinline__ void add_halves(float (&sum)[8], const Half8& more) {
+  float values[8];
+  to_floats(more, values);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) sum[i] += values[i];
+}
+
 /// Bias, activation and residual of eight channels of a pixel.
 __device__ __forceinline__ void finish(const ConvParams& p, float (&sum)[8], const float* bias,
-                                       const float (&residual)[8]) {
+                                       const Half8& residual) {
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    sum[i] += bias[i];
-    if (p.residual_before_activation) sum[i] += residual[i];
-  }
+  for (int i = 0; i < 8; ++i) sum[i] += bias[i];
+  if (p.residual && p.residual_before_activation) add_halves(sum, residual);
   activate(sum, p.activation);
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    if (!p.residual_before_activation) sum[i] += residual[i];
-  }
+  if (p.residual && !p.residual_before_activation) add_halves(sum, residual);
 }
 
 /// What a thread of the epilogue owns: channels [n, n + 8) of pixel m; `n` counts within the group.
@@ -293,7 +305,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
   TileLoader<Shape> loader(p, m_tile, n_tile, group, first_step);
   const std::uint32_t base = shared_address(shared);
   // Weights belong to the plan: they may load while the previous kernel still runs.
-#pragma unroll
+  // Loops stay rolled where they can: each kernel of a network finds the instruction cache cold.
+#pragma unroll 1
   for (int s = 0; s < Shape::kStages - 1; ++s) {
     if (s < steps) loader.load_weights(base + s * Shape::kStageBytes);
   }
@@ -302,7 +315,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
     bias[i] = p.bias && n < p.out_channels ? p.bias[group * p.out_channels + n] : 0.0f;
   }
   wait_for_previous_kernel();
-#pragma unroll
+#pragma unroll 1
   for (int s = 0; s < Shape::kStages - 1; ++s) {
     if (s < steps) loader.load_pixels(base + s * Shape::kStageBytes);
     commit_copies();
@@ -321,6 +334,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
 
   WarpSums<Shape> sums;
   int read = 0, write = Shape::kStages - 1;
+#pragma unroll 1
   for (int step = 0; step < steps; ++step) {
     wait_copies<Shape::kStages - 2>();
     __syncthreads();
@@ -348,12 +362,12 @@ __global__ void __launch_bounds__(Shape::kThreads)
   __syncthreads();
 #endif
 
+#pragma unroll 1
   for (int i = first_item; i < kItems; i += Shape::kThreads * splits) {
     const OutputItem item = item_at(i);
     if (!item.inside) continue;
     const int row = i / kGroupsOf8, column = i % kGroupsOf8 * 8;
-    float residual[8];
-    to_floats(kEarlyResidual ? early : item.load_residual(p), residual);
+    const Half8 residual = kEarlyResidual ? early : item.load_residual(p);
     float sum[8] = {};
     for (int split = 0; split < splits; ++split) {
       const float* from = partial;

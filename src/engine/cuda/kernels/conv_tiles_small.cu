@@ -9,10 +9,13 @@ namespace peregrine::cuda {
 std::vector<ConvTile> small_conv_tiles() {
   return {
       make_conv_tile<TileShape<16, 16, 64, 1, 1, 4, 6>>("conv 16x16x64"),
-      make_conv_tile<TileShape<16, 32, 64, 1, 1, 4, 6>>("conv 16x32x64"),
+      make_conv_tile<TileShape<16, 16, 128, 1, 1, 8, 4>>("conv 16x16x128 w8"),
+      make_conv_tile<TileShape<16, 32, 128, 1, 1, 8, 4>>("conv 16x32x128 w8"),
       make_conv_tile<TileShape<16, 64, 64, 1, 2, 2, 5>>("conv 16x64x64"),
+      make_conv_tile<TileShape<16, 64, 128, 1, 2, 4, 4>>("conv 16x64x128 w8"),
       make_conv_tile<TileShape<32, 16, 64, 1, 1, 4, 6>>("conv 32x16x64"),
       make_conv_tile<TileShape<32, 32, 64, 2, 1, 2, 5>>("conv 32x32x64"),
+      make_conv_tile<TileShape<32, 32, 128, 2, 1, 4, 4>>("conv 32x32x128 w8"),
   };
 }
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "model/graph.h"
+
+namespace peregrine::model::reference {
+
+/// The constants of an elementwise function of one input, ONNX's defaults filled in.
+struct ActivationParameters {
+  float alpha = 1;  ///< Elu, Celu, LeakyRelu, ThresholdedRelu, HardSigmoid, Selu; Shrink's lambd
+  float beta = 0;   ///< HardSigmoid's beta, Selu's gamma, Shrink's bias
+  bool tanh_gelu = false;
+  bool detect_negative = true, detect_positive = true;  ///< IsInf
+};
+ActivationParameters activation_parameters(Op op, const Attributes& attributes);
+float activate(Op op, const ActivationParameters& parameters, float x);
+
+}  // namespace peregrine::model::reference
