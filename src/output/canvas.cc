@@ -13,6 +13,9 @@
 namespace peregrine::output {
 namespace {
 
+// Encoders and scalers read whole vectors, past the last pixel.
+constexpr std::size_t kReadAhead = 64;
+
 int half_up(int size) { return (size + 1) / 2; }
 
 // Bytes in a row and rows of plane `plane`.
@@ -178,19 +181,16 @@ void Canvas::blend(const Channel& channel, int x, int y, int count, int value) c
   }
 }
 
-// Encoders and scalers read whole vectors, past the last pixel.
-constexpr std::size_t kReadAhead = 64;
-
 Frame copy_picture(const Frame& frame, std::shared_ptr<std::vector<std::uint8_t>>& memory) {
   require_host_picture(frame);
   const int planes = plane_count(frame.format);
-  std::size_t bytes = 0;
+  std::size_t bytes = kReadAhead;
   for (int i = 0; i < planes; ++i) {
     const PlaneSize size = plane_size(frame, i);
     bytes += static_cast<std::size_t>(size.row_bytes) * size.rows;
   }
   if (!memory || memory.use_count() > 1 || memory->size() < bytes) {
-    memory = std::make_shared<std::vector<std::uint8_t>>(bytes + kReadAhead);
+    memory = std::make_shared<std::vector<std::uint8_t>>(bytes);
   }
   Frame copy = frame;
   copy.storage = memory;
