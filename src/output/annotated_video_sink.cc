@@ -30,8 +30,13 @@ class AnnotatedVideoSink final : public Sink {
 
   void write(const FrameResult& result, const Frame& frame) override {
     Stream& stream = streams_.at(result.frame.stream);
-    if (!stream.encoder) start(stream, frame);
-    stream.encoder->write(stream.fit->fit(stream.overlay.render(frame, result)));
+    try {
+      if (!stream.encoder) start(stream, frame);
+      stream.encoder->write(stream.fit->fit(stream.overlay.render(frame, result)));
+    } catch (...) {
+      stream.failed = true;
+      throw;
+    }
   }
 
   void close_stream(int stream) override { complete(streams_.at(stream)); }
@@ -41,6 +46,8 @@ class AnnotatedVideoSink final : public Sink {
     streams_.for_each([&](int number, Stream& stream) {
       complete(stream);
       const std::string path = stream_path(path_, number, only);
+      if (stream.failed)
+        return;           // reported by `write`; what there is stays under its temporary name
       if (!stream.fit) {  // no picture came: an empty file is no video
         if (stream.partial != path) std::remove(stream.partial.c_str());
         return;
@@ -61,6 +68,7 @@ class AnnotatedVideoSink final : public Sink {
     OverlayRenderer overlay;
     std::unique_ptr<PictureFit> fit;
     std::unique_ptr<video::VideoEncoder> encoder;  // from the first frame on, until it is complete
+    bool failed = false;
   };
 
   // Size and colour are known for certain only from a picture.
@@ -79,7 +87,7 @@ class AnnotatedVideoSink final : public Sink {
   }
 
   static void complete(Stream& stream) {
-    if (stream.encoder) stream.encoder->finish();
+    if (stream.encoder && !stream.failed) stream.encoder->finish();
     stream.encoder.reset();
   }
 

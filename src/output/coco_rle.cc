@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "output/text.h"
+
 namespace peregrine::output {
 namespace {
 
@@ -28,13 +30,17 @@ void append_coco_rle(std::string& text, std::span<const std::uint32_t> counts) {
   encode(counts, [&](char c) { text += c; });
 }
 
-void append_json_coco_rle(std::string& text, std::span<const std::uint32_t> counts) {
-  text += '"';
-  encode(counts, [&](char c) {
-    if (c == '\\') text += '\\';
+void append_json_mask(std::string& text, const Mask& mask) {
+  text += R"({"size":[)";
+  append_integer(text, mask.height);
+  text += ',';
+  append_integer(text, mask.width);
+  text += R"(],"counts":")";
+  encode(mask.counts, [&](char c) {
+    if (c == '\\') text += '\\';  // of all that may occur, only this needs it
     text += c;
   });
-  text += '"';
+  text += R"("})";
 }
 
 }  // namespace peregrine::output

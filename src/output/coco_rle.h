@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 
+#include "peregrine/detections.h"
+
 namespace peregrine::output {
 
 /// Appends COCO's compressed run lengths, the "counts" string that pycocotools reads.
@@ -14,7 +16,7 @@ namespace peregrine::output {
 /// into groups of 5 bits, lowest first, with 0x20 set where another group follows and the sign in
 /// bit 0x10 of the last; 48 is added to make it printable.
 void append_coco_rle(std::string& text, std::span<const std::uint32_t> counts);
-/// The same as a JSON string with its quotes: of all it may hold, only the backslash is escaped.
-void append_json_coco_rle(std::string& text, std::span<const std::uint32_t> counts);
+/// A mask as JSON: {"size":[height,width],"counts":"..."}.
+void append_json_mask(std::string& text, const Mask& mask);
 
 }  // namespace peregrine::output

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // COCO results: one array of objects for all streams, as pycocotools' `loadRes` reads it.
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <mutex>
+#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,16 +58,14 @@ class CocoSink final : public Sink {
     text += R"(,"category_id":)";
     append_integer(text, category_of(found.classes[i]));
     const Box& box = found.boxes[i];
-    char separator = '[';
     text += R"(,"bbox":)";
-    for (const float value : {box.x1, box.y1, box.width(), box.height()}) {
-      text += separator;
-      append_decimal(text, value, 3);
-      separator = ',';
-    }
-    text += R"(],"score":)";
+    append_decimals(text, std::array{box.x1, box.y1, box.width(), box.height()}, 3);
+    text += R"(,"score":)";
     append_decimal(text, found.scores[i], 5);
-    if (!found.masks.empty()) append_segmentation(text, found.masks[i]);
+    if (!found.masks.empty()) {
+      text += R"(,"segmentation":)";
+      append_json_mask(text, found.masks[i]);
+    }
     if (!found.keypoints.empty()) append_keypoints(text, found.keypoints_of(i));
     text += '}';
   }
@@ -74,16 +73,6 @@ class CocoSink final : public Sink {
   int category_of(int class_id) const {
     const auto index = static_cast<std::size_t>(class_id);
     return class_id >= 0 && index < category_ids_.size() ? category_ids_[index] : class_id;
-  }
-
-  static void append_segmentation(std::string& text, const Mask& mask) {
-    text += R"(,"segmentation":{"size":[)";
-    append_integer(text, mask.height);
-    text += ',';
-    append_integer(text, mask.width);
-    text += R"(],"counts":)";
-    append_json_coco_rle(text, mask.counts);
-    text += '}';
   }
 
   static void append_keypoints(std::string& text, std::span<const Keypoint> points) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON lines, schema 1: one object a frame, written by hand because a JSON library costs more than
 // the tracker. docs/output.md describes the fields.
+#include <array>
 #include <cstddef>
 #include <mutex>
 #include <span>
@@ -115,14 +116,17 @@ class JsonlSink final : public Sink {
       append_class(line, found.classes[i], found.scores[i]);
       const Box& box = found.boxes[i];
       line += R"(,"box":)";
-      append_array(line, {box.x1, box.y1, box.x2, box.y2}, kPixelDecimals);
+      append_decimals(line, std::array{box.x1, box.y1, box.x2, box.y2}, kPixelDecimals);
       if (!found.oriented.empty()) append_oriented(line, found.oriented[i]);
       if (!found.tracks.empty() && found.tracks[i] != kNoTrack) {
         line += R"(,"track":)";
         append_integer(line, found.tracks[i]);
       }
       if (!found.keypoints.empty()) append_keypoints(line, found.keypoints_of(i));
-      if (!found.masks.empty()) append_mask(line, found.masks[i]);
+      if (!found.masks.empty()) {
+        line += R"(,"mask":)";
+        append_json_mask(line, found.masks[i]);
+      }
       if (!found.embeddings.empty() && is_computed(found.embedding_of(i))) {
         append_embedding(line, found.embedding_of(i));
       }
@@ -131,25 +135,9 @@ class JsonlSink final : public Sink {
     line += ']';
   }
 
-  static void append_array(std::string& line, std::span<const float> values, int decimals) {
-    line += '[';
-    for (const float value : values) {
-      append_decimal(line, value, decimals);
-      line += ',';
-    }
-    if (values.empty()) {
-      line += ']';
-    } else {
-      line.back() = ']';
-    }
-  }
-  static void append_array(std::string& line, std::initializer_list<float> values, int decimals) {
-    append_array(line, std::span(values.begin(), values.size()), decimals);
-  }
-
   static void append_oriented(std::string& line, const OrientedBox& box) {
     line += R"(,"obb":)";
-    append_array(line, {box.cx, box.cy, box.width, box.height}, kPixelDecimals);
+    append_decimals(line, std::array{box.cx, box.cy, box.width, box.height}, kPixelDecimals);
     line.back() = ',';
     append_decimal(line, box.angle, kAngleDecimals);
     line += ']';
@@ -158,7 +146,7 @@ class JsonlSink final : public Sink {
   static void append_keypoints(std::string& line, std::span<const Keypoint> points) {
     line += R"(,"keypoints":[)";
     for (const Keypoint& point : points) {
-      append_array(line, {point.x, point.y}, kPixelDecimals);
+      append_decimals(line, std::array{point.x, point.y}, kPixelDecimals);
       line.back() = ',';
       append_decimal(line, point.score, kScoreDecimals);
       line += "],";
@@ -167,19 +155,9 @@ class JsonlSink final : public Sink {
     line += ']';
   }
 
-  static void append_mask(std::string& line, const Mask& mask) {
-    line += R"(,"mask":{"size":[)";
-    append_integer(line, mask.height);
-    line += ',';
-    append_integer(line, mask.width);
-    line += R"(],"counts":)";
-    append_json_coco_rle(line, mask.counts);
-    line += '}';
-  }
-
   static void append_embedding(std::string& line, std::span<const float> values) {
     line += R"(,"embedding":)";
-    append_array(line, values, kEmbeddingDecimals);
+    append_decimals(line, values, kEmbeddingDecimals);
   }
 
   static bool is_computed(std::span<const float> embedding) {

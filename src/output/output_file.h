@@ -12,7 +12,6 @@ namespace peregrine::output {
 /// whole piece. Not thread-safe.
 class OutputFile {
  public:
-  OutputFile() = default;
   /// Creates or truncates `path`. Throws `Error(kOutput)` naming the path, the cause and a way out.
   explicit OutputFile(const std::string& path);
   ~OutputFile();

@@ -43,10 +43,14 @@ constexpr std::array<std::pair<std::size_t, std::size_t>, 18> kBodyEdges = {{{15
                                                                              {4, 6}}};
 constexpr int kBodyPoints = 17;
 
-// Pixels far outside any picture are all alike; this keeps integers in their range.
+// Positions farther outside are all alike; this keeps integers and squares in their range.
+constexpr float kFar = 1e6f;
+
 int to_pixel(float position) {
-  return static_cast<int>(std::lround(std::clamp(position, -1e6f, 1e6f)));
+  return static_cast<int>(std::lround(std::clamp(position, -kFar, kFar)));
 }
+
+bool is_near(float x, float y) { return std::abs(x) < kFar && std::abs(y) < kFar; }
 
 bool is_drawable(const Box& box) {
   return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
@@ -60,7 +64,7 @@ Color color_of(const Detections& found, std::size_t object) {
 }
 
 bool is_visible(const Keypoint& point) {
-  return point.score >= kLeastPointScore && std::isfinite(point.x) && std::isfinite(point.y);
+  return point.score >= kLeastPointScore && is_near(point.x, point.y);
 }
 
 std::array<std::pair<float, float>, 4> corners_of(const OrientedBox& box) {
@@ -76,7 +80,7 @@ std::array<std::pair<float, float>, 4> corners_of(const OrientedBox& box) {
 // The pixels that hold `points`, with `margin` around them.
 template <typename Points>
 PixelRect bounds_of(const Points& points, float margin) {
-  Box box{1e6f, 1e6f, -1e6f, -1e6f};
+  Box box{kFar, kFar, -kFar, -kFar};
   for (const auto& [x, y] : points) {
     box = {std::min(box.x1, x), std::min(box.y1, y), std::max(box.x2, x), std::max(box.y2, y)};
   }
@@ -138,7 +142,7 @@ void OverlayRenderer::draw_outline(Canvas& canvas, const Detections& found, std:
   if (!found.oriented.empty()) {
     const auto corners = corners_of(found.oriented[object]);
     for (const auto& [x, y] : corners) {
-      if (!std::isfinite(x) || !std::isfinite(y)) return;
+      if (!is_near(x, y)) return;
     }
     coverage_.reset(bounds_of(corners, static_cast<float>(pen.line)), canvas.bounds());
     for (std::size_t i = 0; i < 4; ++i) {
@@ -150,10 +154,9 @@ void OverlayRenderer::draw_outline(Canvas& canvas, const Detections& found, std:
     return;
   }
   const Box& box = found.boxes[object];
-  const int outer = pen.line / 2, inner = pen.line - outer;
+  const int line = pen.line, outer = line / 2;
   const int left = to_pixel(box.x1) - outer, top = to_pixel(box.y1) - outer;
   const int right = to_pixel(box.x2) + outer, bottom = to_pixel(box.y2) + outer;
-  const int line = outer + inner;
   for (const PixelRect& side :
        {PixelRect{left, top, right, top + line}, PixelRect{left, bottom - line, right, bottom},
         PixelRect{left, top, left + line, bottom}, PixelRect{right - line, top, right, bottom}}) {

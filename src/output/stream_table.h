@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -41,11 +42,20 @@ class StreamTable {
     const std::lock_guard lock(mutex_);
     return streams_.size() == 1 && streams_.begin()->first == 0;
   }
-  /// `visit(stream, entry)` in order of the streams; when none is writing any more.
+  /// `visit(stream, entry)` in order of the streams; when none is writing any more. One that throws
+  /// does not keep the others from their turn; the first exception comes out at the end.
   template <typename Visit>
   void for_each(Visit&& visit) {
     const std::lock_guard lock(mutex_);
-    for (auto& [stream, entry] : streams_) visit(stream, *entry);
+    std::exception_ptr first;
+    for (auto& [stream, entry] : streams_) {
+      try {
+        visit(stream, *entry);
+      } catch (...) {
+        if (!first) first = std::current_exception();
+      }
+    }
+    if (first) std::rethrow_exception(first);
   }
 
  private:

@@ -97,6 +97,19 @@ void append_decimal(std::string& line, double value, int decimals) {
               std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
 }
 
+void append_decimals(std::string& line, std::span<const float> values, int decimals) {
+  line += '[';
+  for (const float value : values) {
+    append_decimal(line, value, decimals);
+    line += ',';
+  }
+  if (values.empty()) {
+    line += ']';
+  } else {
+    line.back() = ']';
+  }
+}
+
 void append_seconds(std::string& line, std::int64_t pts, Rational time_base) {
   if (time_base.den <= 0) {
     line += '0';

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ void append_integer(std::string& line, std::int64_t value);
 /// Rounded to `decimals` (0 to 9) places, half away from zero, without trailing zeros: "0.5", "12".
 /// JSON has no NaN: what is not finite becomes "null".
 void append_decimal(std::string& line, double value, int decimals);
+/// A JSON array of such numbers.
+void append_decimals(std::string& line, std::span<const float> values, int decimals);
 /// A PTS as exact decimal seconds, rounded to a microsecond: "0.48". 0 for a time base of no
 /// meaning.
 void append_seconds(std::string& line, std::int64_t pts, Rational time_base);

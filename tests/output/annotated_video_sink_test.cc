@@ -144,6 +144,25 @@ TEST(AnnotatedVideoSink, WhatAKilledRunLeavesPlays) {
   EXPECT_GT(times_in(folder.file("left.mp4")).size(), 40u);
 }
 
+TEST(AnnotatedVideoSink, AStreamThatFailedIsNotTakenForComplete) {
+  const TemporaryFolder folder;
+  const auto sink = make_annotated_video_sink(folder.file("a.mp4"), {});
+  sink->open_stream(stream_info(0));
+  sink->open_stream(stream_info(1));
+  write_frame(*sink, 0, 0);
+  write_frame(*sink, 1, 0);
+  FrameResult result;
+  result.frame.stream = 0;
+  Frame on_device = plain_picture(kWidth, kHeight, PixelFormat::kNv12, kGrey);
+  on_device.device = Device::cuda();
+  EXPECT_THROW(sink->write(result, on_device), Error);
+  sink->finish();
+  EXPECT_TRUE(folder.names().contains("a-1.mp4"));
+  EXPECT_FALSE(folder.names().contains("a-0.mp4"));
+  EXPECT_EQ(folder.names().size(), 2u) << "the temporary stays";
+  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder.file("a-1.mp4")});
+}
+
 TEST(AnnotatedVideoSink, UnwritablePlacesShowAtOnce) {
   const auto sink = make_annotated_video_sink("/no/such/folder/a.mp4", {});
   try {

@@ -33,9 +33,9 @@ TEST(CocoRle, BackslashIsEscapedInJson) {
   std::string text, json;
   const std::uint32_t counts[] = {44};
   append_coco_rle(text, counts);
-  append_json_coco_rle(json, counts);
+  append_json_mask(json, {1, 44, {44}});
   EXPECT_EQ(text, "\\1");
-  EXPECT_EQ(json, R"("\\1")");
+  EXPECT_EQ(json, R"({"size":[44,1],"counts":"\\1"})");
 }
 
 }  // namespace

@@ -204,6 +204,16 @@ TEST(MotSink, AFailureLeavesTheTemporaryAndTheOldFile) {
   EXPECT_EQ(folder.names().size(), 2u);
 }
 
+TEST(MotSink, AStreamThatCannotBeNamedDoesNotKeepTheOthersFromIt) {
+  const TemporaryFolder folder;
+  const auto sink = make_mot_sink(folder.file("a.txt"));
+  sink->open_stream(stream_info(0));
+  sink->open_stream(stream_info(1));
+  std::filesystem::create_directories(folder.file("a-0.txt"));
+  EXPECT_THROW(sink->finish(), Error);
+  EXPECT_TRUE(std::filesystem::is_regular_file(folder.file("a-1.txt")));
+}
+
 TEST(CocoSink, WritesResultsThatLoadResReads) {
   const TemporaryFolder folder;
   const auto sink = make_coco_sink(folder.file("a.json"), {1, 2, 3});
