@@ -21,8 +21,9 @@ void touch(const std::string& path) { write_file(path, "x"); }
 TEST(ExpandSources, AddressesLoseTheirCredentialsInTheName) {
   const auto specs = expand_sources({"rtsp://joe:s3c@ret@cam.example:554/live?a=b@c",
                                      "https://cam.example/a.mp4", "rtsps://u@h", "-"});
-  EXPECT_EQ(names(specs), (std::vector<std::string>{"rtsp://cam.example:554/live?a=b@c",
-                                                    "https://cam.example/a.mp4", "rtsps://h", "-"}));
+  EXPECT_EQ(names(specs),
+            (std::vector<std::string>{"rtsp://cam.example:554/live?a=b@c",
+                                      "https://cam.example/a.mp4", "rtsps://h", "-"}));
   EXPECT_EQ(specs[0].kind, Kind::kNetwork);
   EXPECT_EQ(specs[0].url, "rtsp://joe:s3c@ret@cam.example:554/live?a=b@c");
   EXPECT_EQ(specs[3].kind, Kind::kPipe);
@@ -76,9 +77,9 @@ TEST(ExpandSources, AListNamesOneSourceALine) {
   write_file(folder / "more.txt", "/abs/c.mp4\n");
   write_file(folder / "list.txt",
              "# cameras\n\n  a.mp4  \r\nrtsp://u:p@cam/1\n/abs/b.mp4\nmore.txt\n");
-  EXPECT_EQ(names(expand_sources({folder / "list.txt"})),
-            (std::vector<std::string>{folder / "a.mp4", "rtsp://cam/1", "/abs/b.mp4",
-                                      "/abs/c.mp4"}));
+  EXPECT_EQ(
+      names(expand_sources({folder / "list.txt"})),
+      (std::vector<std::string>{folder / "a.mp4", "rtsp://cam/1", "/abs/b.mp4", "/abs/c.mp4"}));
   write_file(folder / "empty.txt", "# nothing\n");
   EXPECT_ERROR(expand_sources({folder / "empty.txt"}), ErrorCode::kInputNotFound,
                "names no source");

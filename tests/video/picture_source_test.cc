@@ -13,18 +13,18 @@ TEST(PictureSource, ReadsEveryKindOfPictureInOrder) {
   int number = 8;  // up to 13: natural order differs from the alphabet's
   for (const char* kind : kinds) {
     ffmpeg(fmt::format("-f lavfi -i color=0x{:02x}8040:s={}x48:d=1 -frames:v 1 '{}'", number * 16,
-                       60 + number, folder / fmt::format("p{}.{}", number, kind)));
+                       60 + 2 * number, folder / fmt::format("p{}.{}", number, kind)));
     ++number;
   }
   const auto source = open(folder.path().string());
-  EXPECT_EQ(source->info().width, 68);
+  EXPECT_EQ(source->info().width, 76);
   EXPECT_EQ(source->info().frame_count, 6);
   const Reading reading = read_all(*source);
   EXPECT_EQ(reading.error, "");
   EXPECT_EQ(reading.pts(), (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));
   for (std::size_t i = 0; i < reading.frames.size(); ++i) {
     const Frame& frame = reading.frames[i];
-    EXPECT_EQ(frame.info.width, static_cast<int>(68 + i)) << i;
+    EXPECT_EQ(frame.info.width, static_cast<int>(76 + 2 * i)) << i;
     EXPECT_EQ(frame.info.time_base, (Rational{1, 1}));
     EXPECT_EQ(frame.matrix, ColorMatrix::kBt601) << i;
     if (frame.format == PixelFormat::kRgb24) {
