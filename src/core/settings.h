@@ -83,7 +83,7 @@ struct OutputSettings {
 };
 
 struct LogSettings {
-  std::string level = "info";
+  std::string level = "warn";
 };
 
 /// One `[[models]]` table: what runs when no --model is given, and switches for one that is.

@@ -146,7 +146,10 @@ bool StreamLane::write_slot(Slot& slot) {
   if (std::holds_alternative<video::EndOfStream>(slot.event)) {
     if (slot.error) {
       summary_.error = as_error(slot.error, summary_.name);
-      logger("pipeline")->warn("stream={} {}", id_, summary_.error->what());
+      // The summary repeats it; a camera's run has no end soon.
+      logger("pipeline")
+          ->log(spec_.live ? spdlog::level::warn : spdlog::level::info, "stream={} {}", id_,
+                summary_.error->what());
     }
     summary_.ended = !slot.error && !interrupted_;
     if (sinks_open_) {
