@@ -51,9 +51,11 @@ bool writes_nothing(const pipeline::JobOptions& options) {
 }
 
 void report(const pipeline::RunSummary& summary, const pipeline::Job& job, bool wrote_nothing) {
-  fmt::print(stderr, "{}", summary_text(summary, job.task.labels));
+  if (summary.frames > 0) {
+    fmt::print(stderr, "{}\n{}", job.description, summary_text(summary, job.task.labels));
+  }
   for (const std::string& path : summary.outputs) fmt::print(stderr, "  wrote {}\n", path);
-  if (wrote_nothing) {
+  if (wrote_nothing && summary.frames > 0) {
     fmt::print(stderr,
                "  nothing was written; add --jsonl FILE (or - for standard output) or --annotate "
                "OUT.mp4\n");

@@ -15,6 +15,7 @@ namespace {
 struct LoadedModel {
   std::shared_ptr<const Engine> engine;
   vision::TaskSpec task;
+  std::string description;
 };
 
 // The engine knows the shapes that the file leaves open, so the task is settled after it is
@@ -32,9 +33,9 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   info.inputs = loaded.engine->inputs();
   info.outputs = loaded.engine->outputs();
   loaded.task = vision::identify_task(info, overrides);
-  logger("pipeline")
-      ->info("model '{}': {} ({}) on {}", path, to_string(loaded.task.task), loaded.task.reason,
-             loaded.engine->description());
+  loaded.description =
+      fmt::format("{}: {} on {}", path, to_string(loaded.task.task), loaded.engine->description());
+  logger("pipeline")->info("{}; {}", loaded.description, loaded.task.reason);
   return loaded;
 }
 
@@ -73,6 +74,7 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
       load_model(options.model, options.overrides, options, std::max(1, options.batch));
   job.engine = detector.engine;
   job.task = detector.task;
+  job.description = detector.description;
 
   const bool has_objects = job.task.task != Task::kClassify && job.task.task != Task::kEmbed;
   if (options.tracking && !has_objects) {

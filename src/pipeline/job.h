@@ -37,7 +37,7 @@ struct JobOptions {
 /// `Pipeline::run`.
 struct Job {
   vision::TaskSpec task;
-  std::string description;  ///< model, task, why, and engine, in one line for people
+  std::string description;  ///< model, task and engine, in one line for people
   std::shared_ptr<const Engine> engine;
   std::unique_ptr<Pipeline> pipeline;
 };

@@ -212,7 +212,7 @@ class RunTest(unittest.TestCase):
 
     def test_sources(self):
         missing = self.folder / "missing.mp4"
-        self.refuse(3, "missing.mp4", "no such file", arguments=[missing, "--model", self.model])
+        self.refuse(3, "missing.mp4", "not found", arguments=[missing, "--model", self.model])
         garbage = self.folder / "garbage.mp4"
         garbage.write_bytes(bytes(range(256)) * 64)
         self.refuse(3, "garbage.mp4", arguments=[garbage, "--model", self.model])
