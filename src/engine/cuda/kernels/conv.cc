@@ -50,10 +50,17 @@ bool conv_tile_supports(const ConvParams& p) {
 void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,
                       cudaStream_t stream) {
   params.vector_store = can_store_vectors(params);
+  params.plain_source = params.source[1].channels == 0 && params.source[0].upsample_shift == 0;
+  params.steps_per_split = ceil_div(ceil_div(params.reduction(), tile.k), splits);
+  const int chunks_per_tap = params.in_channels / 8;
+  const int step_taps = tile.k / 8 / chunks_per_tap;
+  params.step_chunks = tile.k / 8 % chunks_per_tap;
+  params.step_x = step_taps % params.kernel_width;
+  params.step_y = step_taps / params.kernel_width;
   params.by_image_pixels = FastDivisor(params.out_height * params.out_width);
   params.by_out_width = FastDivisor(params.out_width);
   params.by_n_tiles = FastDivisor(ceil_div(params.out_channels, tile.n));
-  params.by_chunks_per_tap = FastDivisor(params.in_channels / 8);
+  params.by_chunks_per_tap = FastDivisor(chunks_per_tap);
   params.by_kernel_width = FastDivisor(params.kernel_width);
   // Above 48 KB a kernel must be told; the call is cheap and legal during capture.
   CUDA_CHECK(cudaFuncSetAttribute(tile.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

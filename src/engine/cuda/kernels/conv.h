@@ -45,8 +45,12 @@ struct ConvParams {
   ActivationParams activation;
   bool residual_before_activation = false;
   bool output_fp32 = false;  ///< FP16 kernels only: store FP32, for what feeds thresholds
-  // Set by the launcher.
+  // Set by the launchers.
   bool vector_store = false;  ///< 16-byte stores are aligned
+  bool plain_source = false;  ///< one source, not enlarged: addresses are linear in the tap
+  int steps_per_split = 0;
+  /// What one step of K adds to a thread's position: channel chunks, taps along x, taps along y.
+  int step_chunks = 0, step_x = 0, step_y = 0;
   FastDivisor by_image_pixels, by_out_width, by_n_tiles, by_chunks_per_tap, by_kernel_width;
   int stem_tiles_y = 0;
 

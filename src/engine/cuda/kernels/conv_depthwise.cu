@@ -23,7 +23,7 @@ __device__ __forceinline__ void add_halves(float (&sum)[8], const __half* more) 
 /// `Run` pixels a thread. `Eager` has a whole 3x3 window and its taps in flight at once: least
 /// latency where the device is half empty, too many registers where it is full.
 template <int Kernel, int Stride, int Run, bool Eager>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, Eager ? 1 : 5)
     conv_depthwise_kernel(const __grid_constant__ ConvParams p) {
   constexpr int kInputs = (Run - 1) * Stride + Kernel;
   let_next_kernel_start();
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
   const ConvSource& source = p.source[0];
   const __half* picture = static_cast<const __half*>(source.data) + channel;
   constexpr int kRows = Eager && Kernel == 3 ? 3 : 1;
-#pragma unroll
+#pragma unroll 1
   for (int first = 0; first < Kernel; first += kRows) {
     Half8 pixels[kRows][kInputs];
 #pragma unroll

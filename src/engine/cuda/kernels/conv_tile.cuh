@@ -59,14 +59,19 @@ struct TapCursor {
     y = p.by_kernel_width.divide(tap);
     x = tap - y * p.kernel_width;
   }
-  __device__ __forceinline__ void advance(int count, int chunks_per_tap, int kernel_width) {
-    chunk += count;
-    while (chunk >= chunks_per_tap) {
-      chunk -= chunks_per_tap;
-      if (++x == kernel_width) {
-        x = 0;
-        ++y;
-      }
+  /// One step of K on; carries at most once a digit, since each digit of the step is below its
+  /// base.
+  __device__ __forceinline__ void advance(const ConvParams& p) {
+    chunk += p.step_chunks;
+    x += p.step_x;
+    y += p.step_y;
+    if (chunk >= p.in_channels / 8) {
+      chunk -= p.in_channels / 8;
+      ++x;
+    }
+    if (x >= p.kernel_width) {
+      x -= p.kernel_width;
+      ++y;
     }
   }
 };
@@ -98,11 +103,15 @@ class TileLoader {
       const int m = m_tile * Shape::kM + row_ + i * Shape::kRowsPerPass;
       const int image = p.by_image_pixels.divide(m);
       const int pixel = m - image * static_cast<int>(p.by_image_pixels.divisor);
-      const int y = p.by_out_width.divide(pixel);
+      const int row = p.by_out_width.divide(pixel);
+      const int y = row * p.stride_y - p.pad_top;
+      x_[i] = (pixel - row * p.out_width) * p.stride_x - p.pad_left;
+      place_[i] = image * p.in_height;
+      if (p.plain_source) {
+        place_[i] = ((place_[i] + y) * p.in_width + x_[i]) * p.source[0].pixel_stride;
+      }
       // Rows past the end start far above the picture: every tap of theirs is padding.
-      y_[i] = image < p.batch ? y * p.stride_y - p.pad_top : -(1 << 28);
-      x_[i] = (pixel - y * p.out_width) * p.stride_x - p.pad_left;
-      first_row_[i] = image * p.in_height;
+      y_[i] = image < p.batch ? y : -(1 << 28);
     }
   }
 
@@ -120,28 +129,40 @@ class TileLoader {
   }
 
   __device__ __forceinline__ void load_pixels(std::uint32_t stage) {
-    int channel = first_channel_ + cursor_.chunk * 8;
-    const bool second = channel >= p_.source[0].channels;
-    if (second) channel -= p_.source[0].channels;
-    const ConvSource& source = p_.source[second];
-    const int shift = source.upsample_shift, stride = source.pixel_stride, width = source.width;
-    const __half* data = static_cast<const __half*>(source.data) + channel;
-    const bool in_kernel = cursor_.y < p_.kernel_height;
+    const int channel = first_channel_ + cursor_.chunk * 8;
     const int dy = cursor_.y * p_.dilation_y, dx = cursor_.x * p_.dilation_x;
+    // Past the last tap, nothing is inside the picture.
+    const unsigned height = cursor_.y < p_.kernel_height ? p_.in_height : 0;
+    if (p_.plain_source) {
+      const ConvSource& source = p_.source[0];
+      const __half* data = static_cast<const __half*>(source.data);
+      const int tap = (dy * source.width + dx) * source.pixel_stride + channel;
 #pragma unroll
-    for (int i = 0; i < Shape::kPassesM; ++i) {
-      if (Shape::kM % Shape::kRowsPerPass != 0 && row_ + i * Shape::kRowsPerPass >= Shape::kM)
-        break;
-      const int y = y_[i] + dy, x = x_[i] + dx;
-      const bool valid = in_kernel &&
-                         static_cast<unsigned>(y) < static_cast<unsigned>(p_.in_height) &&
-                         static_cast<unsigned>(x) < static_cast<unsigned>(p_.in_width);
-      // Heights are multiples of the enlargement, so rows of all pictures may be shifted at once.
-      const int pixel = ((first_row_[i] + y) >> shift) * width + (x >> shift);
-      // Nothing is read where `valid` is false, so the address may be anywhere.
-      copy_16_async(stage + to_ + i * kPassBytes, data + pixel * stride, valid);
+      for (int i = 0; i < Shape::kPassesM; ++i) {
+        if (!has_row(i)) break;
+        const bool valid = static_cast<unsigned>(y_[i] + dy) < height &&
+                           static_cast<unsigned>(x_[i] + dx) < static_cast<unsigned>(p_.in_width);
+        // Nothing is read where `valid` is false, so the address may be anywhere.
+        copy_16_async(stage + to_ + i * kPassBytes, data + (place_[i] + tap), valid);
+      }
+    } else {
+      const bool second = channel >= p_.source[0].channels;
+      const ConvSource& source = p_.source[second];
+      const int shift = source.upsample_shift, stride = source.pixel_stride, width = source.width;
+      const __half* data =
+          static_cast<const __half*>(source.data) + channel - (second ? p_.source[0].channels : 0);
+#pragma unroll
+      for (int i = 0; i < Shape::kPassesM; ++i) {
+        if (!has_row(i)) break;
+        const int y = y_[i] + dy, x = x_[i] + dx;
+        const bool valid = static_cast<unsigned>(y) < height &&
+                           static_cast<unsigned>(x) < static_cast<unsigned>(p_.in_width);
+        // Heights are multiples of the enlargement, so rows of all pictures may be shifted at once.
+        const int pixel = ((place_[i] + y) >> shift) * width + (x >> shift);
+        copy_16_async(stage + to_ + i * kPassBytes, data + pixel * stride, valid);
+      }
     }
-    cursor_.advance(Shape::kChunks, p_.in_channels / 8, p_.kernel_width);
+    cursor_.advance(p_);
   }
 
  private:
@@ -152,7 +173,13 @@ class TileLoader {
   TapCursor cursor_;
   const __half* weight_;
   int weight_row_step_, weight_chunks_left_, weight_rows_left_;
-  int y_[Shape::kPassesM], x_[Shape::kPassesM], first_row_[Shape::kPassesM];
+  int y_[Shape::kPassesM], x_[Shape::kPassesM];
+  /// Plain source: the element of (y, x), channel 0. Else: the first row of the picture, in rows.
+  int place_[Shape::kPassesM];
+
+  __device__ __forceinline__ bool has_row(int pass) const {
+    return Shape::kM % Shape::kRowsPerPass == 0 || row_ + pass * Shape::kRowsPerPass < Shape::kM;
+  }
 };
 
 /// One warp's share of the tile: kWarpM x kWarpN sums over its slice of each step.
@@ -298,9 +325,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
   const int all_steps =
       (p.kernel_height * p.kernel_width * p.in_channels + Shape::kK - 1) / Shape::kK;
   const int splits = static_cast<int>(gridDim.z);
-  const int steps_per_split = (all_steps + splits - 1) / splits;
-  const int first_step = static_cast<int>(blockIdx.z) * steps_per_split;
-  const int steps = max(0, min(steps_per_split, all_steps - first_step));
+  const int first_step = static_cast<int>(blockIdx.z) * p.steps_per_split;
+  const int steps = max(0, min(p.steps_per_split, all_steps - first_step));
 
   TileLoader<Shape> loader(p, m_tile, n_tile, group, first_step);
   const std::uint32_t base = shared_address(shared);
@@ -310,7 +336,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
   for (int s = 0; s < Shape::kStages - 1; ++s) {
     if (s < steps) loader.load_weights(base + s * Shape::kStageBytes);
   }
-  for (int i = static_cast<int>(threadIdx.x); i < Shape::kN; i += Shape::kThreads) {
+  static_assert(Shape::kN <= Shape::kThreads);
+  if (const int i = static_cast<int>(threadIdx.x); i < Shape::kN) {
     const int n = n_tile * Shape::kN + i;
     bias[i] = p.bias && n < p.out_channels ? p.bias[group * p.out_channels + n] : 0.0f;
   }
@@ -369,6 +396,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
     const int row = i / kGroupsOf8, column = i % kGroupsOf8 * 8;
     const Half8 residual = kEarlyResidual ? early : item.load_residual(p);
     float sum[8] = {};
+#pragma unroll 1
     for (int split = 0; split < splits; ++split) {
       const float* from = partial;
 #if __CUDA_ARCH__ >= 900
