@@ -42,7 +42,6 @@ void set_network_options(Options& options, Access access, double stall_seconds) 
   if (access == Access::kHttp) {
     options.set("timeout", silence);
     options.set("reconnect", 1);
-    options.set("reconnect_on_network_error", 1);
     options.set("reconnect_delay_max", 8);
     return;
   }
@@ -59,7 +58,8 @@ void check_is_readable(const std::string& name, const std::string& path) {
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) {
     const bool address = path.find("://") != std::string::npos;
-    const char* what = address ? "is no file, and none of rtsp, rtsps, http and https" : "not found";
+    const char* what =
+        address ? "is no file, and none of rtsp, rtsps, http and https" : "not found";
     throw Error(ErrorCode::kInputNotFound, fmt::format("'{}': {}", name, what));
   }
   if (error) {
@@ -140,7 +140,10 @@ void MediaReader::open_container(const std::string& url) {
 void MediaReader::probe() {
   // Looking for missing facts costs a live stream latency, and libav decodes while it looks: it
   // must not allocate what the size limit forbids.
-  if (access_ == Access::kLive) format_->max_analyze_duration = 2 * kMicroseconds;
+  if (access_ == Access::kLive) {
+    format_->max_analyze_duration = 2 * kMicroseconds;
+    format_->fps_probe_size = 0;  // 20 frames by default
+  }
   const std::int64_t max_pixels = std::int64_t{options_.max_side} * options_.max_side;
   const unsigned count = format_->nb_streams;
   std::vector<AVDictionary*> dictionaries(count, nullptr);
@@ -267,12 +270,12 @@ AvFrame MediaReader::read() {
 }
 
 void MediaReader::feed() {
-  constexpr double kPictureSeconds = kFileSeconds;
   const double patience = access_ == Access::kLive   ? options_.stall_seconds
                           : access_ == Access::kHttp ? kHttpSeconds
                           : access_ == Access::kPipe ? kForever
-                                                     : kPictureSeconds;
-  watch_.arm(patience);
+                                                     : kFileSeconds;
+  // Armed once a packet: errors on the way to it must not start the time again.
+  if (!watch_.armed()) watch_.arm(patience);
   const int result = av_read_frame(format_.get(), packet_.get());
   if (result == AVERROR(EAGAIN)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -330,8 +333,8 @@ bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
 
 AvFrame MediaReader::seek(std::int64_t timestamp) {
   const std::int64_t first = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
-  const std::int64_t second = std::max<std::int64_t>(
-      1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
+  const std::int64_t second =
+      std::max<std::int64_t>(1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
   // Formats without an index (MPEG-TS) land anywhere near: then the first whole frame may lie
   // behind the target, so step further and further back.
   for (std::int64_t back = 0;; back = back == 0 ? second : 2 * back) {

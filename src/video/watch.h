@@ -24,6 +24,7 @@ class Watch {
                 std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   }
   void disarm() { deadline_ = Clock::time_point::max(); }
+  bool armed() const { return deadline_ != Clock::time_point::max(); }
   bool expired() const { return Clock::now() >= deadline_; }
 
   /// Sleeps, and returns false early when stopped.
