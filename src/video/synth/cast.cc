@@ -29,8 +29,8 @@ class Casting {
     parked_cars();
     riders(0.9);
     parked_bicycles();
-    dogs(0.9);
-    balls(0.8);
+    dogs(1.2);
+    balls(1.1);
     std::stable_sort(cast_.begin(), cast_.end(), [](const auto& a, const auto& b) {
       return a->path().start() < b->path().start();
     });

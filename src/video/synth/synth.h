@@ -38,24 +38,24 @@ SynthOptions parse_synth_options(const std::string& text);
 /// Throws `Error(kUsage)` when a value is out of its range.
 void check_synth_options(const SynthOptions& options);
 
-/// How sure a person who marks pictures would be of a body point.
+/// How a person who marks pictures for COCO would mark a body point.
 enum class Visibility : std::uint8_t {
-  kOutside,   ///< outside of the picture (COCO: 0)
-  kOccluded,  ///< hidden by something, or by the body itself (COCO: 1)
-  kVisible,   ///< in sight (COCO: 2)
+  kUnmarked,  ///< outside of the picture, or hidden with no visible part of the body around (0)
+  kOccluded,  ///< hidden, but within the box of what is seen, so that it can be told (1)
+  kVisible,   ///< in sight (2)
 };
 
 /// A body point of COCO's 17, in COCO's order.
 struct SynthKeypoint {
   float x = 0, y = 0;
-  Visibility visibility = Visibility::kOutside;
+  Visibility visibility = Visibility::kUnmarked;
 };
 
 /// An object of which less than this fraction can be seen, or whose box is narrower or lower than
 /// this many pixels, is in the truth but marked `ignore`: a detector is neither asked for it nor
 /// blamed for finding it (COCO's "iscrowd", MOT's "conf 0").
 constexpr double kMinVisibleFraction = 0.3;
-constexpr float kMinVisibleSide = 8;
+constexpr float kMinVisibleSide = 10;
 
 /// One object as it can be seen in one frame. Objects without one visible pixel are not listed.
 struct SynthObject {
@@ -78,7 +78,7 @@ struct SynthTruth {
 };
 
 /// The truth as a perfect model would answer: objects not to be ignored, score 1, track = id;
-/// keypoint scores 0, 0.5 and 1 for outside, occluded and visible.
+/// keypoint scores 0, 0.5 and 1 for unmarked, occluded and visible.
 FrameResult to_result(const SynthTruth& truth);
 
 struct TruthParts {

@@ -82,7 +82,11 @@ void mark_body(const Shown& shown, std::uint16_t owner, const Canvas& canvas, co
     const Point p = points[k].place;
     const int x = static_cast<int>(std::floor(p.x)), y = static_cast<int>(std::floor(p.y));
     if (x < 0 || y < 0 || x >= canvas.width() || y >= canvas.height()) continue;
-    const bool seen = canvas.owners(y)[x] == owner && !points[k].hidden_by_self;
+    const bool uncovered = canvas.owners(y)[x] == owner;
+    const bool within = p.x >= object.box.x1 && p.x <= object.box.x2 && p.y >= object.box.y1 &&
+                        p.y <= object.box.y2;
+    if (!uncovered && !within) continue;
+    const bool seen = uncovered && !points[k].hidden_by_self;
     out = {static_cast<float>(p.x), static_cast<float>(p.y),
            seen ? Visibility::kVisible : Visibility::kOccluded};
   }
