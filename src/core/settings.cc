@@ -159,8 +159,8 @@ std::vector<std::string> environment_keys(const Settings& settings) {
   return keys;
 }
 
-// A variable of ours that sets nothing is refused if it looks like a setting: it begins with a
-// section's name or nearly is one. Others (PEREGRINE_SHARED of the tests) are none of ours.
+// A variable that sets nothing is refused where it begins with a section's name: it was meant to.
+// Others (PEREGRINE_SHARED of the tests) are none of ours.
 void check_unknown_variable(const std::string& name, const std::vector<std::string>& known) {
   std::vector<std::string> names;
   bool in_section = name.starts_with("PEREGRINE_MODELS_");
@@ -227,8 +227,8 @@ void apply_profile(const SettingsInputs& inputs, Settings& settings) {
   }
 }
 
-// Pairs of which the first must not be above the second.
-void check_order(const Settings& settings, const char* low, const char* high) {
+// Says that the first of a pair, which must not be above the second, is.
+[[noreturn]] void refuse_order(const Settings& settings, const char* low, const char* high) {
   const SettingKey* low_key = find_setting_key(low);
   const SettingKey* high_key = find_setting_key(high);
   refuse(
@@ -240,13 +240,13 @@ void check_order(const Settings& settings, const char* low, const char* high) {
 
 void check_together(const Settings& s) {
   if (s.tracking.low_threshold > s.tracking.high_threshold) {
-    check_order(s, "tracking.low_threshold", "tracking.high_threshold");
+    refuse_order(s, "tracking.low_threshold", "tracking.high_threshold");
   }
   if (s.rtsp.backoff_min_seconds > s.rtsp.backoff_max_seconds) {
-    check_order(s, "rtsp.backoff_min_seconds", "rtsp.backoff_max_seconds");
+    refuse_order(s, "rtsp.backoff_min_seconds", "rtsp.backoff_max_seconds");
   }
   if (s.input.end_seconds > 0 && s.input.start_seconds > s.input.end_seconds) {
-    check_order(s, "input.start_seconds", "input.end_seconds");
+    refuse_order(s, "input.start_seconds", "input.end_seconds");
   }
 }
 

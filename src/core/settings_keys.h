@@ -35,7 +35,7 @@ const SettingKey* find_setting_key(std::string_view name);
 
 /// "PEREGRINE_INFERENCE_BATCH" of "inference.batch".
 std::string environment_name(std::string_view key);
-/// "boolean", "integer", "number", "text", "list of integers".
+/// "true or false", "integer", "number", "text", "list of integers".
 std::string type_name(const SettingKey& key);
 /// "0 to 1", "auto, or 1 to 256", "auto|fp32|fp16"; empty when anything goes.
 std::string range_text(const SettingKey& key);

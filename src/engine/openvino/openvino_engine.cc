@@ -71,7 +71,7 @@ class OpenVinoContext final : public ExecutionContext {
   explicit OpenVinoContext(std::shared_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {
     requests_.resize(static_cast<std::size_t>(loaded_->max_batch));
     for (Request& each : requests_) {
-      each.request = const_cast<ov::CompiledModel&>(loaded_->compiled).create_infer_request();
+      each.request = loaded_->compiled.create_infer_request();
       each.inputs.resize(loaded_->inputs.size());
       each.outputs.resize(loaded_->outputs.size());
     }
@@ -106,7 +106,7 @@ class OpenVinoContext final : public ExecutionContext {
       }
     } catch (const std::exception& error) {
       drain();
-      throw failure(error.what());
+      throw failure(openvino_reason(error));
     }
   }
 
