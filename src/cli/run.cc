@@ -109,7 +109,7 @@ void add_run(CLI::App& program, Action& action) {
                       "ONNX file, or the name of a [[models]] table");
   const SettingsFlags flags(*command);
   command->callback([&action, arguments, flags] {
-    action = [arguments, flags] { return run(*arguments, flags.settings()); };
+    action = [arguments, flags] { return run(*arguments, pipeline::settings_for_sources(flags.settings(), arguments->sources)); };
   });
 }
 

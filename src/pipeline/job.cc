@@ -30,6 +30,11 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
   loaded.engine = engine::make_engine(path, options.device, engine_options);
+  if (options.strict_gpu && loaded.engine->device().is_cpu()) {
+    throw Error(ErrorCode::kGpu, fmt::format("strict GPU: '{}' would run on {}; choose a GPU with --device cuda "
+                                             "('peregrine doctor' tells what is missing), or drop --strict-gpu",
+                                             path, loaded.engine->description()));
+  }
   info.inputs = loaded.engine->inputs();
   info.outputs = loaded.engine->outputs();
   loaded.task = vision::identify_task(info, overrides);

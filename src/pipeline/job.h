@@ -17,6 +17,7 @@ struct JobOptions {
   std::vector<std::string> sources;  ///< as `video::expand_sources` takes them
   std::string model;                 ///< path of an ONNX file
   std::string device = "auto";
+  bool strict_gpu = false;  ///< anything that would run on the CPU is an error
   vision::TaskOverrides overrides;
   vision::DecodeOptions decode;
   video::SourceOptions source;

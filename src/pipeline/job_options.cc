@@ -79,6 +79,18 @@ video::SourceOptions source_options(const Settings& settings) {
 
 }  // namespace
 
+Settings settings_for_sources(const Settings& settings, const std::vector<std::string>& sources) {
+  if (settings.by_resolution.empty()) return settings;
+  try {
+    const video::SourceSpec first = video::expand_sources(sources).front();
+    if (first.kind != video::SourceSpec::Kind::kFile) return settings;
+    const video::SourceInfo info = video::open_source(first, source_options(settings))->info();
+    return settings.for_resolution(info.width, info.height);
+  } catch (const Error&) {
+    return settings;
+  }
+}
+
 JobOptions job_options(const Settings& settings, const std::vector<std::string>& sources,
                        const std::string& model) {
   const ModelSettings chosen = chosen_model(settings, model);
@@ -97,6 +109,7 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.decode.masks = settings.output.masks;
   options.source = source_options(settings);
   options.threads = inference.threads;
+  options.strict_gpu = inference.strict_gpu;
   options.latency = inference.latency;
   options.batch = inference.batch;
   options.queue_depth = settings.input.queue_depth;

@@ -45,8 +45,8 @@ struct Run::State {
 Run::Run(const RunRequest& request) : state_(std::make_unique<State>()) {
   std::vector<std::unique_ptr<output::Sink>> sinks;
   sinks.push_back(std::make_unique<CallbackSink>(request));
-  state_->job = pipeline::make_job(
-      pipeline::job_options(settings_of(request), request.sources, request.model),
+  const Settings settings = pipeline::settings_for_sources(settings_of(request), request.sources);
+  state_->job = pipeline::make_job(pipeline::job_options(settings, request.sources, request.model),
       std::move(sinks));
 }
 

@@ -161,6 +161,8 @@ bool StreamLane::write_slot(Slot& slot) {
   if (auto* gap = std::get_if<StreamGap>(&slot.event)) {
     gap->stream = id_;
     ++summary_.gaps;
+    // Nothing that was lost before so long a gap can be found again.
+    if (tracker_ && gap->to_seconds - gap->from_seconds > options_.tracking->lost_seconds) tracker_->reset();
     for (const auto& sink : sinks_) sink->write_gap(*gap);
     return true;
   }

@@ -210,6 +210,16 @@ class RunTest(unittest.TestCase):
         self.refuse(2, "detect", arguments=[self.clip, "--model", self.model, "--task", "detekt"])
         self.refuse(2, "SOURCE", arguments=["--model", self.model])
 
+    def test_gpu_is_refused_in_words(self):
+        self.refuse(5, "CUDA", arguments=[self.clip, "--model", self.model, "--device", "cuda"])
+        self.refuse(5, "strict GPU", "red.onnx", arguments=[self.clip, "--model", self.model, "--device", "cpu",
+                                                           "--strict-gpu"])
+
+    def test_settings_follow_the_resolution(self):
+        config = self.folder / "resolution.toml"
+        config.write_text("[resolution.1080p]\ninput.queue_depth = 3\n")
+        self.run_peregrine(self.clip, "--model", self.model, "--config", config)
+
     def test_sources(self):
         missing = self.folder / "missing.mp4"
         self.refuse(3, "missing.mp4", "not found", arguments=[missing, "--model", self.model])
