@@ -286,7 +286,9 @@ void MediaReader::feed() {
     return;
   }
   if (result < 0) return end(result);
-  watch_.disarm();
+  // When a live stream's time is over, libav first hands out the packet it held back to complete;
+  // the next read then says that time is over.
+  if (access_ != Access::kLive || !watch_.expired()) watch_.disarm();
 
   const AVPacket& packet = *packet_;
   const bool ours = packet.stream_index == stream_->index && packet.size > 0;

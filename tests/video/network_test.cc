@@ -174,14 +174,13 @@ TEST(Rtsp, SurvivesARestartWithAnotherResolution) {
   EXPECT_NEAR(last.info.seconds() - before, away, 1.0);
 }
 
-TEST(Rtsp, NoticesAStallInTimeAndGoesOn) {
+TEST(Rtsp, NoticesAStallInTime) {
   PEREGRINE_NEEDS_CAMERA();
   const int port = free_port();
   auto server = camera(port, 160, 120);
   ASSERT_TRUE(server->ready());
   SourceOptions options = quick();
-  options.max_reconnects = 2;
-  options.connect_seconds = 2;
+  options.max_reconnects = 0;
   const auto source = open(live_address(port), options);
   std::vector<Frame> frames;
   take_frames(*source, 10, frames);
@@ -189,10 +188,10 @@ TEST(Rtsp, NoticesAStallInTimeAndGoesOn) {
   const auto start = Clock::now();
   const Reading rest = read_all(*source);
   EXPECT_EQ(rest.code, ErrorCode::kInputNotFound);
-  EXPECT_NE(rest.error.find("stalled, and 2 attempts to reconnect failed"), std::string::npos)
+  EXPECT_NE(rest.error.find("stalled, and 0 attempts to reconnect failed"), std::string::npos)
       << rest.error;
   EXPECT_GT(seconds_since(start), 2.9);
-  EXPECT_LT(seconds_since(start), 3 + 2 * (2 + 0.4) + 1);
+  EXPECT_LT(seconds_since(start), 4);
 }
 
 TEST(Rtsp, ReportsAStallAsAGap) {
