@@ -66,8 +66,10 @@ class Value {
 /// last input (Conv and Gemm: input 3; a missing bias is then a null input 2).
 struct Epilogue {
   enum class Residual : std::uint8_t { kNone, kBeforeActivation, kAfterActivation };
-  Op activation = Op::kIdentity;     ///< kIdentity: none; else an elementwise op of one input
-  Attributes activation_attributes;  ///< of that op (alpha, beta, approximate)
+  Op activation = Op::kIdentity;  ///< kIdentity: none; else an elementwise op of one input
+  /// Of that op: alpha, beta, approximate. For kClip (ReLU6): alpha is the minimum, beta the
+  /// maximum.
+  Attributes activation_attributes;
   Residual residual = Residual::kNone;
 
   bool empty() const { return activation == Op::kIdentity && residual == Residual::kNone; }

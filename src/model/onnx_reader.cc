@@ -165,7 +165,8 @@ class Builder {
   void check_arity(Op op, const std::string& name, const std::vector<Value*>& inputs,
                    const std::vector<Value*>& outputs) {
     OpArity allowed = arity(op);
-    if (op == Op::kConv || op == Op::kGemm) allowed.max_inputs = 3;  // the fourth is ours
+    if (op == Op::kConv || op == Op::kGemm) allowed.max_inputs = 3;  // the residual is ours
+    if (op == Op::kMatMul) allowed.max_inputs = 2;                   // so are bias and residual
     const auto in = static_cast<int>(inputs.size());
     const auto out = static_cast<int>(outputs.size());
     bool complete = in >= allowed.min_inputs && in <= allowed.max_inputs &&

@@ -51,6 +51,7 @@ void matmul(RuleContext& c) {
                        to_string(c.dtype(1)), to_string(c.shape(1))));
   }
   Shape result = model::broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
+  check_bias(c, 2, n);
   if (!row) result.push_back(m);
   if (!column) result.push_back(n);
   c.set(0, c.dtype(0), std::move(result));

@@ -7,8 +7,9 @@ namespace peregrine::model::reference {
 
 /// The constants of an elementwise function of one input, ONNX's defaults filled in.
 struct ActivationParameters {
-  float alpha = 1;  ///< Elu, Celu, LeakyRelu, ThresholdedRelu, HardSigmoid, Selu; Shrink's lambd
-  float beta = 0;   ///< HardSigmoid's beta, Selu's gamma, Shrink's bias
+  /// Elu, Celu, LeakyRelu, ThresholdedRelu, HardSigmoid, Selu, Silu; Shrink's lambd; Clip's minimum
+  float alpha = 1;
+  float beta = 0;  ///< HardSigmoid's beta, Selu's gamma, Shrink's bias, Clip's maximum
   bool tanh_gelu = false;
   bool detect_negative = true, detect_positive = true;  ///< IsInf
 };

@@ -24,6 +24,7 @@ T unary_float(Op op, const ActivationParameters& p, T x) {
     case Op::kAsinh: return std::asinh(x);
     case Op::kAtan: return std::atan(x);
     case Op::kAtanh: return std::atanh(x);
+    case Op::kClip: return std::min(std::max(x, alpha), beta);
     case Op::kCeil: return std::ceil(x);
     case Op::kCelu: return std::max<T>(0, x) + std::min<T>(0, alpha * std::expm1(x / alpha));
     case Op::kCos: return std::cos(x);
@@ -55,7 +56,7 @@ T unary_float(Op op, const ActivationParameters& p, T x) {
     case Op::kShrink: return x < -alpha ? x + beta : x > alpha ? x - beta : T(0);
     case Op::kSigmoid: return 1 / (1 + std::exp(-x));
     case Op::kSign: return std::isnan(x) ? x : static_cast<T>((x > 0) - (x < 0));
-    case Op::kSilu: return x / (1 + std::exp(-x));
+    case Op::kSilu: return x / (1 + std::exp(-alpha * x));
     case Op::kSin: return std::sin(x);
     case Op::kSinh: return std::sinh(x);
     case Op::kSoftplus: return std::max<T>(x, 0) + std::log1p(std::exp(-std::abs(x)));
@@ -218,6 +219,7 @@ ActivationParameters activation_parameters(Op op, const Attributes& attributes) 
     p.alpha = attributes.get_float("alpha", 0.2F);
     p.beta = attributes.get_float("beta", 0.5F);
   }
+  if (op == Op::kClip) p.beta = attributes.get_float("beta", p.beta);
   if (op == Op::kSelu) {
     p.alpha = attributes.get_float("alpha", 1.67326319217681884765625F);
     p.beta = attributes.get_float("gamma", 1.05070102214813232421875F);

@@ -51,7 +51,12 @@ void matmul(const KernelContext& c) {
                      c.data<T>(1) + walker.offset(1) * k * n, c.result<T>() + i * m * n);
     }
   });
-  if (!c.node.epilogue.empty()) apply_epilogue(c.node, c.out(), nullptr);
+  if (c.has(2)) {
+    const float* bias = c.data<float>(2);
+    float* y = c.result<float>();
+    for (std::int64_t i = 0; i < c.out().size(); ++i) y[i] += bias[i % n];
+  }
+  apply_epilogue(c.node, c.out(), c.has(3) ? &c.in(3) : nullptr);
 }
 
 void gemm(const KernelContext& c) {
@@ -76,7 +81,7 @@ void gemm(const KernelContext& c) {
       y[i] += static_cast<T>(beta * static_cast<float>(c.data<T>(2)[walker.offset(0)]));
     }
   });
-  if (!c.node.epilogue.empty()) apply_epilogue(c.node, c.out(), c.has(3) ? &c.in(3) : nullptr);
+  apply_epilogue(c.node, c.out(), c.has(3) ? &c.in(3) : nullptr);
 }
 
 // Walks every combination of labels: the definition, of the cost of the definition.
