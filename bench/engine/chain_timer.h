@@ -26,14 +26,4 @@ inline double microseconds_per_replay(const cuda::GraphExec& graph, const cuda::
   return times[times.size() / 2];
 }
 
-/// Median microseconds of one launch inside a chain of `length` dependent ones: what a node costs
-/// in a network. A kernel alone would hide its launch behind the host's, or show a cold one.
-template <typename Launch>
-double microseconds_in_chain(const cuda::Stream& stream, int length, Launch&& launch) {
-  const cuda::GraphExec graph = cuda::capture(stream, [&] {
-    for (int i = 0; i < length; ++i) launch();
-  });
-  return microseconds_per_replay(graph, stream) / length;
-}
-
 }  // namespace peregrine::bench

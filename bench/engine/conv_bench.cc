@@ -2,24 +2,22 @@
 // Every convolution of a network by every kernel that can run it: checks, then times, then chains
 // the best ones as the network would. Writes all figures as JSON lines; prints tables.
 //   bench_engine_conv [--model yolo11n] [--batch 1,8,32] [--json FILE] [--floor]
-//                     [--only CONVOLUTION] [--tactic NAME]
+//                     [--only CONVOLUTION] [--tactic NAME] [--first N]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <functional>
 #include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include <cuda_fp16.h>
 #include <fmt/format.h>
 
 #include "chain_timer.h"
 #include "conv_cases.h"
 #include "core/cuda/device_info.h"
-#include "engine/cuda/kernels/conv.h"
+#include "engine/cuda/conv_tactics.h"
 #include "fill.h"
 #include "peregrine/error.h"
 
@@ -90,50 +88,25 @@ Pictures make_pictures(const std::string& model, int batch, const cuda::Stream& 
   return {cuda::DeviceBuffer(bytes), cuda::DeviceBuffer(bytes), cuda::DeviceBuffer(bytes)};
 }
 
-/// One way to run a case.
-struct Candidate {
-  std::string name;
-  std::function<void(const ConvParams&, bool overlapped, cudaStream_t)> launch;
-  double microseconds = std::numeric_limits<double>::infinity();
-};
-
 /// The stem and depthwise kernels lay out input or weights in their own way: the direct kernel is
 /// no reference for the same bytes, and tests/engine/cuda checks them.
 bool has_own_layout(const ConvCase& c) { return is_stem(c) || c.groups > 1; }
 
-std::vector<Candidate> candidates(const ConvCase& c, const ConvParams& p,
-                                  const std::string& only_tactic) {
-  std::vector<Candidate> all;
-  if (is_stem(c)) {
-    all.push_back({"stem", cuda::launch_conv_stem});
-    return all;
-  }
-  if (c.groups > 1) {
-    all.push_back({"depthwise", cuda::launch_conv_depthwise});
-    return all;
-  }
-  for (const cuda::ConvTile& tile : cuda::conv_tiles()) {
-    const int steps = (p.reduction() + tile.k - 1) / tile.k;
-    const long blocks =
-        long((p.pixels() + tile.m - 1) / tile.m) * ((p.out_channels + tile.n - 1) / tile.n);
-    for (const int splits : {1, 2, 4, 8}) {
-      if (splits > 1 && (blocks * splits > 1024 || steps < 2 * splits)) continue;
-      if (blocks > 200000) continue;
-      const std::string name =
-          splits == 1 ? std::string(tile.name) : fmt::format("{} /{}", tile.name, splits);
-      if (!only_tactic.empty() && name != only_tactic) continue;
-      all.push_back(
-          {name, [&tile, splits](const ConvParams& q, bool overlapped, cudaStream_t stream) {
-             cuda::launch_conv_tile(tile, q, splits, overlapped, stream);
-           }});
-    }
-  }
-  return all;
-}
+/// Limits a run to one convolution or tactic, for a profiler, or to the cost model's first choices;
+/// empty and zero take all.
+struct Only {
+  std::string convolution, tactic;
+  std::size_t first = 0;
+};
 
-/// The fastest candidate; throws where one gives a wrong answer.
-Candidate best(const ConvCase& c, const Problem& problem, const Pictures& pictures,
-               const std::string& only_tactic, const cuda::Stream& stream, std::ostream& json) {
+struct Winner {
+  cuda::ConvTactic tactic;
+  double microseconds = std::numeric_limits<double>::infinity();
+};
+
+/// The fastest tactic; throws where one gives a wrong answer.
+Winner best(const ConvCase& c, const Problem& problem, const Pictures& pictures, const Only& only,
+            const cuda::DeviceInfo& device, const cuda::Stream& stream, std::ostream& json) {
   ConvParams p = problem.params;
   p.source[0].data = pictures.first.data();
   p.output = pictures.second.data();
@@ -148,43 +121,41 @@ Candidate best(const ConvCase& c, const Problem& problem, const Pictures& pictur
     direct.output = pictures.expected.data();
     cuda::launch_conv_direct(direct, true, false, stream.get());
   }
-  Candidate winner;
-  for (Candidate& candidate : candidates(c, p, only_tactic)) {
+  Winner winner;
+  const std::size_t limit = only.first > 0 ? only.first : 1000;
+  for (const cuda::ConvTactic& tactic : cuda::conv_tactics(p, is_stem(c), device, limit)) {
+    if (!only.tactic.empty() && tactic.name != only.tactic) continue;
     if (!has_own_layout(c)) {
       CUDA_CHECK(cudaMemsetAsync(p.output, 0xff, count * 2, stream.get()));
-      candidate.launch(p, true, stream.get());
+      tactic.launch(p, true, stream.get());
       const double error =
           relative_error_half(p.output, pictures.expected.data(), count, stream.get());
       if (!(error < 1e-3)) {
         throw Error(ErrorCode::kInternal, fmt::format("{} is wrong on {} (batch {}): error {:.2e}",
-                                                      candidate.name, c.name, p.batch, error));
+                                                      tactic.name, c.name, p.batch, error));
       }
     }
     // About 200 us a chain, so that the graph's own 2 us stay small.
     const int length = problem.flops > 5e9 ? 4 : problem.flops > 5e8 ? 10 : 40;
-    candidate.microseconds =
-        microseconds_in_chain(stream, length, [&] { candidate.launch(p, true, stream.get()); });
+    const double us = cuda::microseconds_in_chain(stream.get(), length,
+                                                  [&] { tactic.launch(p, true, stream.get()); });
     json << fmt::format(
         "{{\"model\":\"{}\",\"name\":\"{}\",\"batch\":{},\"in\":{},\"out\":{},\"kernel\":{},"
-        "\"stride\":{},\"groups\":{},\"height\":{},\"tactic\":\"{}\",\"us\":{:.3f}}}\n",
-        c.model, c.name, p.batch, c.in, c.out, c.kernel, c.stride, c.groups, c.height,
-        candidate.name, candidate.microseconds);
-    if (candidate.microseconds < winner.microseconds) winner = candidate;
+        "\"stride\":{},\"groups\":{},\"height\":{},\"tactic\":\"{}\",\"us\":{:.3f},"
+        "\"predicted_us\":{:.3f}}}\n",
+        c.model, c.name, p.batch, c.in, c.out, c.kernel, c.stride, c.groups, c.height, tactic.name,
+        us, tactic.predicted_us);
+    if (us < winner.microseconds) winner = {tactic, us};
   }
   return winner;
 }
 
-/// Limits a run to one convolution or tactic, for a profiler; empty takes all.
-struct Only {
-  std::string convolution, tactic;
-};
-
-void run_network(const std::string& model, int batch, const Only& only, const cuda::Stream& stream,
-                 std::ostream& json) {
+void run_network(const std::string& model, int batch, const Only& only,
+                 const cuda::DeviceInfo& device, const cuda::Stream& stream, std::ostream& json) {
   struct Chosen {
     const ConvCase* c;
     Problem problem;
-    Candidate candidate;
+    cuda::ConvTactic tactic;
   };
   std::vector<Chosen> network;
   const Pictures pictures = make_pictures(model, batch, stream);
@@ -198,29 +169,29 @@ void run_network(const std::string& model, int batch, const Only& only, const cu
     if (model != c.model) continue;
     if (!only.convolution.empty() && only.convolution != c.name) continue;
     Problem problem = make_problem(c, batch, stream);
-    const Candidate winner = best(c, problem, pictures, only.tactic, stream, json);
+    const Winner winner = best(c, problem, pictures, only, device, stream, json);
     // What one H200 measured: 790 TFLOP/s, 4.3 TB/s.
     const double bound = std::max(problem.flops / 790e6, problem.bytes / 4.3e6);
     fmt::print(
         "{:<38} {:>4} {:>5} {:>4} {:>4} {:>5} {:>3}  {:<22} {:>8.2f} {:>8.2f} {:>7.0f} {:>6.2f}\n",
-        c.name, c.in, c.out, c.kernel, c.stride, c.height, c.count, winner.name,
+        c.name, c.in, c.out, c.kernel, c.stride, c.height, c.count, winner.tactic.name,
         winner.microseconds, bound, problem.flops / winner.microseconds / 1e6,
         problem.bytes / winner.microseconds / 1e6);
     sum += winner.microseconds * c.count;
     floor += bound * c.count;
     nodes += c.count;
-    network.push_back({&c, std::move(problem), winner});
+    network.push_back({&c, std::move(problem), winner.tactic});
   }
   double chained[2];
   for (const bool overlapped : {false, true}) {
     void *from = pictures.first.data(), *to = pictures.second.data();
-    const cuda::GraphExec graph = cuda::capture(stream, [&] {
+    const cuda::GraphExec graph = cuda::capture(stream.get(), [&] {
       for (const Chosen& chosen : network) {
         for (int i = 0; i < chosen.c->count; ++i) {
           ConvParams p = chosen.problem.params;
           p.source[0].data = from;
           p.output = to;
-          chosen.candidate.launch(p, overlapped, stream.get());
+          chosen.tactic.launch(p, overlapped, stream.get());
           std::swap(from, to);
         }
       }
@@ -246,7 +217,7 @@ void run_floor(const cuda::Stream& stream, std::ostream& json) {
     for (const int floats : {1, 16}) {
       double us[2];
       for (const bool overlapped : {false, true}) {
-        us[overlapped] = microseconds_in_chain(stream, 100, [&] {
+        us[overlapped] = cuda::microseconds_in_chain(stream.get(), 100, [&] {
           launch_touch(buffer.as<float>(), floats, blocks, overlapped, stream.get());
         });
       }
@@ -286,6 +257,8 @@ int run(int argc, char** argv) {
       only.convolution = argv[++i];
     } else if (flag == "--tactic") {
       only.tactic = argv[++i];
+    } else if (flag == "--first") {
+      only.first = static_cast<std::size_t>(std::stoi(argv[++i]));
     } else if (flag == "--json") {
       json_path = argv[++i];
     } else {
@@ -299,7 +272,7 @@ int run(int argc, char** argv) {
   if (floor) run_floor(stream, json);
   for (const std::string& model : split(models)) {
     for (const std::string& batch : split(batches)) {
-      run_network(model, std::stoi(batch), only, stream, json);
+      run_network(model, std::stoi(batch), only, device, stream, json);
       std::fflush(stdout);
     }
   }

@@ -46,7 +46,7 @@ float milliseconds_between(const Event& start, const Event& stop);
 /// Records what `work` puts on a stream into a graph that one call replays. Throws `Error(kGpu)`;
 /// an exception of `work` ends the capture and goes on.
 template <typename Work>
-GraphExec capture(const Stream& stream, Work&& work);
+GraphExec capture(cudaStream_t stream, Work&& work);
 
 /// Device memory on the current device, 256-byte aligned, uninitialized. Set-up only: allocating
 /// synchronizes. Throws `Error(kOutOfMemory)` with the size wanted and the size free.
@@ -90,15 +90,15 @@ void abandon_capture(cudaStream_t stream) noexcept;
 }  // namespace detail
 
 template <typename Work>
-GraphExec capture(const Stream& stream, Work&& work) {
-  detail::begin_capture(stream.get());
+GraphExec capture(cudaStream_t stream, Work&& work) {
+  detail::begin_capture(stream);
   try {
     std::forward<Work>(work)();
   } catch (...) {
-    detail::abandon_capture(stream.get());
+    detail::abandon_capture(stream);
     throw;
   }
-  return detail::end_capture(stream.get());
+  return detail::end_capture(stream);
 }
 
 }  // namespace peregrine::cuda

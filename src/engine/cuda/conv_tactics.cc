@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cuda/conv_tactics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace peregrine::cuda {
+namespace {
+
+// Fitted to 3,500 timings on an H200 (yolo11n, batches 1, 8 and 32; tools/fit_conv_cost.py).
+// Microseconds, and per multiprocessor where a rate.
+constexpr double kNode = 0.817;             // launch and hand-over to the next node
+constexpr double kBlock = 2.28;             // first loads, last stores of a block
+constexpr double kStep = 0.0538;            // barrier and addresses of one step of K
+constexpr double kStepChunk = 0.0105;       // each 16-byte copy of a thread
+constexpr double kStepProduct = 0.00606;    // each matrix instruction of a warp
+constexpr double kItem = 0.0522;            // eight output channels of a thread
+constexpr double kCluster = 3.2;            // two barriers of a cluster and the remote sums
+constexpr double kProductsPerUs = 950.7e3;  // multiply-adds
+constexpr double kBytesPerUs = 50.5e3;      // from L2
+constexpr double kOutputs = 1.83e-6;        // each output element of a saturated device
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+/// Blocks that fit a multiprocessor at once. Registers are estimated: 48 and the sums, with a third
+/// for the fragments.
+int resident_blocks(const ConvTile& tile) {
+  const int shared = tile.shared_bytes + 1024 + tile.n * 4;
+  const int registers =
+      static_cast<int>(tile.threads * (48 + tile.m * tile.n / tile.threads * 1.3));
+  return std::max(1, std::min({227 * 1024 / shared, 2048 / tile.threads, 65536 / registers}));
+}
+
+ConvTactic tile_tactic(const ConvTile& tile, int splits, double predicted_us) {
+  ConvTactic tactic;
+  tactic.name = tile.name;
+  if (splits > 1) tactic.name += " /" + std::to_string(splits);
+  tactic.predicted_us = predicted_us;
+  tactic.launch = [&tile, splits](const ConvParams& p, bool overlapped, cudaStream_t stream) {
+    launch_conv_tile(tile, p, splits, overlapped, stream);
+  };
+  return tactic;
+}
+
+}  // namespace
+
+double predict_conv_tile(const ConvParams& p, const ConvTile& tile, int splits,
+                         const DeviceInfo& device) {
+  const double blocks =
+      double(ceil_div(p.pixels(), tile.m)) * ceil_div(p.out_channels, tile.n) * p.groups * splits;
+  const int steps = ceil_div(ceil_div(p.reduction(), tile.k), splits);
+  const double chunks = double(tile.m + tile.n) * tile.k / 8 / tile.threads;
+  const double products = double(tile.m) * tile.n * tile.k / (16 * 8 * 16) / (tile.threads / 32.0);
+  const double items = double(tile.m) * tile.n / 8 / tile.threads;
+  // A block alone waits for its own instructions...
+  const double alone = kBlock + steps * (kStep + kStepChunk * chunks + kStepProduct * products) +
+                       kItem * items * (1 + 0.3 * tile.slices) + (splits > 1 ? kCluster : 0);
+  const double rounds = std::ceil(blocks / (device.multiprocessors * resident_blocks(tile)));
+  // ...many together for the tensor cores or for L2.
+  const double work = double(steps) * tile.k;
+  const double shared = std::max(work * tile.m * tile.n / kProductsPerUs,
+                                 work * (tile.m + tile.n) * 2 / kBytesPerUs) +
+                        kOutputs * tile.m * tile.n;
+  double turns = blocks / device.multiprocessors;
+  if (turns < 8) turns = std::ceil(turns);
+  return kNode + std::max(alone * rounds, shared * turns);
+}
+
+std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
+                                     const DeviceInfo& device, std::size_t limit) {
+  std::vector<ConvTactic> tactics;
+  if (planar_input) {
+    if (conv_stem_supports(p)) tactics.push_back({"conv stem", 0, 0, launch_conv_stem});
+    return tactics;
+  }
+  if (conv_depthwise_supports(p)) {
+    tactics.push_back({"conv depthwise", 0, 0, launch_conv_depthwise});
+    return tactics;
+  }
+  if (conv_tile_supports(p)) {
+    for (const ConvTile& tile : conv_tiles()) {
+      if (tile.shared_bytes > device.shared_bytes_per_block) continue;
+      for (const int splits : {1, 2, 4, 8}) {
+        // Clusters came with sm_90; a block with less than two steps gains nothing from sharing.
+        if (splits > 1 && (device.sm() < 90 || ceil_div(p.reduction(), tile.k) < 2 * splits)) break;
+        tactics.push_back(tile_tactic(tile, splits, predict_conv_tile(p, tile, splits, device)));
+      }
+    }
+    std::stable_sort(tactics.begin(), tactics.end(),
+                     [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
+    if (tactics.size() > limit) tactics.resize(limit);
+    return tactics;
+  }
+  tactics.push_back(
+      {"conv direct", 0, 0, [](const ConvParams& q, bool overlapped, cudaStream_t stream) {
+         launch_conv_direct(q, true, overlapped, stream);
+       }});
+  return tactics;
+}
+
+}  // namespace peregrine::cuda
