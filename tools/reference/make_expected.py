@@ -5,7 +5,7 @@
   make_expected.py SHARED samples    a few frames of four models -> tests/vision/data/*.json
   make_expected.py SHARED clips      yolo11n over both clips, every frame -> tests/data/expected/*.jsonl
 
-Needs ffmpeg, numpy and onnxruntime. The clips take about two minutes on two cores.
+Needs ffmpeg, numpy and onnxruntime. The clips take some minutes on two cores.
 """
 
 import argparse
