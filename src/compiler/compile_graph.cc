@@ -22,11 +22,10 @@ std::vector<PassReport> compile_graph(model::Graph& graph, const CompileOptions&
   const Pass passes[] = {
       {"fold constants", model::fold_constants},
       {"remove no-ops", remove_no_ops},
-      {"fold batch norm", fold_batch_norm},
+      {"fold affine", fold_affine},
       {"recognise activations", recognise_activations},
       {"recognise layer norm", recognise_layer_norm},
       {"recognise attention", recognise_attention, options.attention},
-      {"fuse matmul bias", fuse_matmul_bias},
       {"fuse activation", fuse_activation},
       {"fuse residual", fuse_residual},
       {"fuse activation after residual", fuse_activation},

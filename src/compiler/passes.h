@@ -13,9 +13,10 @@ namespace peregrine::compiler {
 /// become Reshape; chains of Reshape and of Transpose become one; arithmetic with 0 or 1 goes.
 int remove_no_ops(model::Graph& graph);
 
-/// BatchNormalization, and Mul or Add with a constant per channel, into the weights of the Conv,
-/// ConvTranspose or Gemm before it. What has no such producer becomes Mul and Add.
-int fold_batch_norm(model::Graph& graph);
+/// BatchNormalization, and Mul, Add, Sub and Div with a constant per channel, into weights and bias
+/// of the Conv, ConvTranspose, Gemm or MatMul before it: a MatMul's bias is its third input. A
+/// BatchNormalization that has no such producer becomes Mul and Add.
+int fold_affine(model::Graph& graph);
 
 /// x * sigmoid(a x), x * HardSigmoid(x), x * tanh(softplus(x)), and both forms of GELU written out.
 int recognise_activations(model::Graph& graph);
@@ -26,9 +27,6 @@ int recognise_layer_norm(model::Graph& graph);
 /// MatMul -> (scale) -> (mask) -> Softmax -> MatMul into one Attention, with the transposes around
 /// it as layouts: the weights, tokens^2 a head, never reach memory.
 int recognise_attention(model::Graph& graph);
-
-/// MatMul with a constant + Add of a vector: the bias becomes the MatMul's third input.
-int fuse_matmul_bias(model::Graph& graph);
 
 /// Conv, ConvTranspose, Gemm or MatMul -> activation: one node.
 int fuse_activation(model::Graph& graph);

@@ -117,7 +117,7 @@ bool match_scores(Value* scores, Match& match) {
   }
   Value* q = strip_scale(product->input(0), match.scale, match.parts);
   Value* k = strip_scale(product->input(1), match.scale, match.parts);
-  if (q->is_constant() || k->is_constant() || q->rank() != 4 || k->rank() != 4) return false;
+  if (k->is_constant() || q->rank() != 4 || k->rank() != 4) return false;
   match.parts.push_back(product);
   match.heads = product->output()->shape[1];
   const Shape wanted{product->output()->shape[0], match.heads};

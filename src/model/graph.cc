@@ -185,6 +185,8 @@ void Graph::make_constant(Value* value, std::shared_ptr<const Tensor> tensor) {
   value->constant_ = std::move(tensor);
 }
 
+void Graph::release(Value* value) { value->constant_.reset(); }
+
 void Graph::erase(Node* node) {
   for (std::size_t i = 0; i < node->inputs_.size(); ++i)
     node->set_input(static_cast<int>(i), nullptr);

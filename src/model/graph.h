@@ -164,6 +164,8 @@ class Graph {
   void replace(Value* old_value, Value* new_value);
   /// Gives a value contents: its producer loses it and its readers see a constant.
   void make_constant(Value* value, std::shared_ptr<const Tensor> tensor);
+  /// Lets go of the contents of a constant that nobody reads any more.
+  void release(Value* value);
   /// Takes a node out. Its outputs must be unread or replaced before.
   void erase(Node* node);
   /// `into` takes over the single output of `node`, which ends; `into`'s own output must have no

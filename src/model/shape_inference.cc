@@ -13,10 +13,10 @@
 namespace peregrine::model {
 namespace {
 
-// Folding trades the size of a plan against work at run time: a large constant made of a small one
-// (Expand, Tile) stays a node. The arithmetic limit keeps a hostile file from stalling the reader.
-constexpr std::size_t kMaxFoldedBytes = std::size_t{16} << 20;
-constexpr std::size_t kMaxFoldedTotal = std::size_t{512} << 20;
+// What a hostile file may cost in memory and time. Masks and grids of a large batch (DETR's: one
+// tensor of batch * 3 * 800 * 800) must still fold.
+constexpr std::size_t kMaxFoldedBytes = std::size_t{256} << 20;
+constexpr std::size_t kMaxFoldedTotal = std::size_t{2} << 30;
 constexpr std::int64_t kMaxFoldedFlops = std::int64_t{1} << 28;
 
 [[noreturn]] void refuse(const Graph& graph, const std::string& what) {
@@ -130,11 +130,15 @@ std::vector<Tensor> evaluate(const Node& node) {
 void fold(Graph& graph, Node& node) {
   std::vector<Tensor> results = evaluate(node);
   const std::vector<Value*> outputs = node.outputs();
+  const std::vector<Value*> inputs = node.inputs();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i])
       graph.make_constant(outputs[i], std::make_shared<Tensor>(std::move(results[i])));
   }
   graph.erase(&node);
+  for (Value* input : inputs) {
+    if (input && input->readers().empty() && !input->is_graph_output()) graph.release(input);
+  }
 }
 
 int walk(Graph& graph, bool infer_shapes) {

@@ -96,7 +96,7 @@ TEST(RemoveNoOps, KeepsAnOutputThatIsAnInput) {
   EXPECT_EQ(expect_unchanged(model.graph(), compiler::remove_no_ops).nodes().size(), 1U);
 }
 
-TEST(FoldBatchNorm, IntoConvTransposedConvAndGemm) {
+TEST(FoldAffine, IntoConvTransposedConvAndGemm) {
   const std::vector<float> variance{0.5F, 1, 2, 0.1F, 3, 1};
   for (const int groups : {1, 2}) {
     ModelBuilder model;
@@ -113,13 +113,13 @@ TEST(FoldBatchNorm, IntoConvTransposedConvAndGemm) {
         .weights("w3", {6, 6}, 8);
     model.node("Gemm", {"f", "w3"}, {"d"}, attributes({{"transB", std::int64_t{1}}}));
     model.node("BatchNormalization", {"d", "g", "s", "m", "v"}, {"y"}).output("y");
-    const Graph graph = expect_unchanged(model.graph(), compiler::fold_batch_norm);
+    const Graph graph = expect_unchanged(model.graph(), compiler::fold_affine);
     EXPECT_EQ(count(graph, Op::kBatchNormalization), 0);
     EXPECT_EQ(count(graph, Op::kMul) + count(graph, Op::kAdd), 0);
   }
 }
 
-TEST(FoldBatchNorm, FoldsArithmeticPerChannelAndRewritesWhatStandsAlone) {
+TEST(FoldAffine, FoldsArithmeticPerChannelAndRewritesWhatStandsAlone) {
   ModelBuilder model = conv_model();
   model.weights("scale", {5, 1, 1}, 3).weights("shift", {1, 5, 1, 1}, 4);
   model.node("Mul", {"scale", "c"}, {"m"})
@@ -127,19 +127,19 @@ TEST(FoldBatchNorm, FoldsArithmeticPerChannelAndRewritesWhatStandsAlone) {
       .node("Relu", {"a"}, {"r"});
   model.weights("g", {5}, 5).floats("v", {5}, std::vector<float>{1, 2, 3, 4, 5});
   model.node("BatchNormalization", {"r", "g", "g", "g", "v"}, {"y"}).output("y");
-  const Graph graph = expect_unchanged(model.graph(), compiler::fold_batch_norm);
+  const Graph graph = expect_unchanged(model.graph(), compiler::fold_affine);
   EXPECT_EQ(count(graph, Op::kMul), 1);
   EXPECT_EQ(count(graph, Op::kAdd), 1);
   EXPECT_EQ(count(graph, Op::kBatchNormalization), 0);
 }
 
-TEST(FoldBatchNorm, LeavesAConvolutionThatOthersRead) {
+TEST(FoldAffine, LeavesAConvolutionThatOthersRead) {
   ModelBuilder model = conv_model();
   model.weights("scale", {5, 1, 1}, 3)
       .node("Mul", {"c", "scale"}, {"m"})
       .node("Add", {"m", "c"}, {"y"})
       .output("y");
-  EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::fold_batch_norm), Op::kMul), 1);
+  EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::fold_affine), Op::kMul), 1);
 }
 
 TEST(RecogniseActivations, FindsSiluHardSwishMishAndBothGelus) {
@@ -252,13 +252,16 @@ TEST(FuseResidual, BeforeAndAfterTheActivation) {
   EXPECT_EQ(after.nodes()[1]->epilogue.residual, Residual::kAfterActivation);
 }
 
-TEST(FuseMatMulBias, TakesAVectorOnly) {
+TEST(FoldAffine, IntoMatMulAlongItsColumns) {
   ModelBuilder model;
   model.input("x", {-1, 3, 8}).weights("w", {8, 6}, 1).weights("b", {6}, 2).weights("p", {3, 6}, 3);
-  model.node("MatMul", {"x", "w"}, {"m"}).node("Add", {"b", "m"}, {"a"});
-  model.node("Add", {"a", "p"}, {"y"}).output("y");
-  const Graph graph = expect_unchanged(model.graph(), compiler::fuse_matmul_bias);
-  EXPECT_EQ(count(graph, Op::kAdd), 1);
+  model.floats("s", {}, std::vector<float>{0.3F}).weights("g", {1, 1, 6}, 4);
+  model.node("MatMul", {"x", "w"}, {"m"})
+      .node("Add", {"b", "m"}, {"a"})
+      .node("Mul", {"a", "s"}, {"a1"});
+  model.node("Mul", {"a1", "g"}, {"a2"}).node("Add", {"a2", "p"}, {"y"}).output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::fold_affine);
+  EXPECT_EQ(graph.nodes().size(), 2U) << "a table of rows is no bias";
 }
 
 TEST(MergeSiblings, ConvsOfOneGeometryAndActivation) {
@@ -283,7 +286,7 @@ TEST(MergeSiblings, Projections) {
   }
   model.node("Mul", {"q", "k"}, {"qk"}).node("Sub", {"qk", "v"}, {"y"}).output("y");
   const Graph graph = expect_unchanged(model.graph(), [](Graph& g) {
-    compiler::fuse_matmul_bias(g);
+    compiler::fold_affine(g);
     compiler::merge_sibling_matmuls(g);
   });
   EXPECT_EQ(count(graph, Op::kMatMul), 1);

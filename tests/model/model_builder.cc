@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "model/model_file.h"
 #include "model/onnx_reader.h"
 #include "model/onnx_tensor.h"
 
@@ -111,6 +112,19 @@ model::Attributes attributes(
   model::Attributes result;
   for (const auto& [name, value] : values) result.set(name, value);
   return result;
+}
+
+// more.
+model::Graph read_with_weights(const std::string& path) {
+  onnx::ModelProto proto;
+  model::parse_model(model::read_model_bytes(path), path, proto);
+  for (auto& tensor : *proto.mutable_graph()->mutable_initializer()) {
+    if (!tensor.doc_string().starts_with("{\"mean\"") || tensor.has_raw_data()) continue;
+    const std::size_t item = tensor.data_type() == 10 ? 2 : 4;
+    const Shape shape(tensor.dims().begin(), tensor.dims().end());
+    tensor.set_raw_data(std::string(static_cast<std::size_t>(element_count(shape)) * item, '\0'));
+  }
+  return model::read_onnx(proto.SerializeAsString(), path);
 }
 
 Tensor noise(const Shape& shape, unsigned seed, float scale) {

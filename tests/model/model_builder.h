@@ -41,6 +41,10 @@ class ModelBuilder {
 model::Attributes attributes(
     std::initializer_list<std::pair<const char*, model::AttributeValue>> values);
 
+/// Reads a model whose weights may have been dropped, as those of shared/models/graphs: zeros of
+/// the right size stand in. For tests of shapes and structure.
+model::Graph read_with_weights(const std::string& path);
+
 /// Seeded normal noise.
 Tensor noise(const Shape& shape, unsigned seed, float scale = 1);
 

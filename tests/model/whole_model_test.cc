@@ -8,8 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/cost.h"
-#include "model/model_file.h"
-#include "model/onnx.pb.h"
+#include "model/model_builder.h"
 #include "model/onnx_reader.h"
 #include "model/reference/interpreter.h"
 #include "model/shape_inference.h"
@@ -23,20 +22,6 @@ using model::Op;
 nlohmann::json expectations() {
   std::ifstream file(std::string(PEREGRINE_SOURCE_DIR) + "/tests/model/data/models.json");
   return nlohmann::json::parse(file);
-}
-
-// The graphs in shared/ come without weights: zeros of the right size stand in, shapes need no
-// more.
-model::Graph read_with_weights(const std::string& path) {
-  onnx::ModelProto proto;
-  model::parse_model(model::read_model_bytes(path), path, proto);
-  for (auto& tensor : *proto.mutable_graph()->mutable_initializer()) {
-    if (!tensor.doc_string().starts_with("{\"mean\"") || tensor.has_raw_data()) continue;
-    const std::size_t item = tensor.data_type() == 10 ? 2 : 4;
-    const Shape shape(tensor.dims().begin(), tensor.dims().end());
-    tensor.set_raw_data(std::string(static_cast<std::size_t>(element_count(shape)) * item, '\0'));
-  }
-  return model::read_onnx(proto.SerializeAsString(), path);
 }
 
 std::uint32_t crc32(const std::string& text) {
@@ -62,7 +47,7 @@ class WholeModel : public ::testing::TestWithParam<const char*> {};
 TEST_P(WholeModel, HasTheShapesOnnxRuntimeGives) {
   PEREGRINE_SHARED_FILE(path, std::string("models/") + GetParam());
   const nlohmann::json expected = expectations().at(GetParam()).at("shapes");
-  const model::Graph graph = read_with_weights(path);
+  const model::Graph graph = testing::read_with_weights(path);
   for (const int batch : {1, 3}) {
     model::Graph bound = graph.clone();
     model::infer(bound, {.batch = batch});

@@ -8,7 +8,7 @@
 namespace peregrine::compiler {
 namespace {
 
-// y = x * scale[c] + shift[c] over the channels of axis 1.
+// y = x * scale[c] + shift[c] over the channels.
 struct Affine {
   std::vector<float> scale, shift;
 };
@@ -34,15 +34,22 @@ std::optional<Affine> batch_norm_affine(const Node& node) {
   return affine;
 }
 
-// A constant that holds one number for all, or one a channel of axis 1 of `shape`.
-std::optional<std::vector<float>> per_channel(const Value* value, const Shape& shape) {
+// Axis 1 after a convolution, the last one after a product of matrices.
+std::size_t channel_axis(const Node* producer, const Shape& shape) {
+  const bool product = producer && (producer->op() == Op::kMatMul || producer->op() == Op::kGemm);
+  return product ? shape.size() - 1 : 1;
+}
+
+// A constant that holds one number for all, or one a channel: along `axis` of `shape`.
+std::optional<std::vector<float>> per_channel(const Value* value, const Shape& shape,
+                                              std::size_t axis) {
   if (!value->is_constant() || shape.size() < 2) return std::nullopt;
-  const auto channels = static_cast<std::size_t>(shape[1]);
+  const auto channels = static_cast<std::size_t>(shape[axis]);
   if (value->constant()->size() == 1) return std::vector<float>(channels, floats_of(value)[0]);
   Shape aligned(shape.size() < value->shape.size() ? 0 : shape.size() - value->shape.size(), 1);
   aligned.insert(aligned.end(), value->shape.begin(), value->shape.end());
   Shape wanted(shape.size(), 1);
-  wanted[1] = shape[1];
+  wanted[axis] = shape[axis];
   if (aligned != wanted) return std::nullopt;
   return floats_of(value);
 }
@@ -55,7 +62,7 @@ std::optional<Affine> arithmetic_affine(const Node& node, const Value* x) {
     return std::nullopt;
   const Value* other = partner(node, x);
   if (!other || other == x || node.output()->shape != x->shape) return std::nullopt;
-  const auto values = per_channel(other, x->shape);
+  const auto values = per_channel(other, x->shape, channel_axis(x->producer(), x->shape));
   if (!values) return std::nullopt;
   Affine affine{std::vector<float>(values->size(), 1.0F), std::vector<float>(values->size(), 0.0F)};
   for (std::size_t i = 0; i < values->size(); ++i) {
@@ -82,7 +89,7 @@ struct WeightLayout {
 WeightLayout weight_layout(const Node& node) {
   const Shape& w = node.input(1)->shape;
   WeightLayout layout;
-  if (node.op() == Op::kGemm) {
+  if (node.op() == Op::kGemm || node.op() == Op::kMatMul) {
     const bool rows_are_outputs = node.attributes.get_int("transB", 0) != 0;
     layout.channels = w[rows_are_outputs ? 0 : 1];
     layout.inner = rows_are_outputs ? w[1] : 1;
@@ -98,9 +105,12 @@ WeightLayout weight_layout(const Node& node) {
 
 bool can_take(const Node* node) {
   const Op op = node ? node->op() : Op::kIdentity;
-  if (op != Op::kConv && op != Op::kConvTranspose && op != Op::kGemm) return false;
+  if (op != Op::kConv && op != Op::kConvTranspose && op != Op::kGemm && op != Op::kMatMul) {
+    return false;
+  }
   if (!node->epilogue.empty() || !node->input(1)->is_constant()) return false;
   if (node->has_input(2) && !node->input(2)->is_constant()) return false;
+  if (op == Op::kMatMul) return node->input(1)->rank() == 2;
   if (op != Op::kGemm) return true;
   const bool bias_per_channel =
       !node->has_input(2) || node->input(2)->constant()->size() == weight_layout(*node).channels;
@@ -141,7 +151,7 @@ void to_arithmetic(Graph& graph, Node* node, const Affine& affine) {
 
 }  // namespace
 
-int fold_batch_norm(Graph& graph) {
+int fold_affine(Graph& graph) {
   int folded = 0;
   for (Node* node : graph.nodes()) {
     if (!node->alive() || node->inputs().empty()) continue;
