@@ -14,7 +14,7 @@ std::string version_text(unsigned version) {
   return fmt::format("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
 }
 
-bool has_protocol(std::string_view wanted) {
+bool has_demuxer(std::string_view wanted) {
   void* position = nullptr;
   while (const AVInputFormat* format = av_demuxer_iterate(&position)) {
     if (wanted == format->name) return true;
@@ -44,7 +44,7 @@ VideoCapabilities video_capabilities() {
   }
   const auto encoders = available_encoders();
   if (!encoders.empty()) capabilities.encoder = encoders.front()->name;
-  capabilities.has_rtsp = has_protocol("rtsp");
+  capabilities.has_rtsp = has_demuxer("rtsp");
   return capabilities;
 }
 

@@ -99,7 +99,7 @@ std::uint64_t end_of_matroska(Bytes& bytes) {
 
 }  // namespace
 
-std::optional<std::int64_t> declared_beyond_end(const std::string& path) {
+std::optional<Shortfall> find_shortfall(const std::string& path) {
   Bytes bytes(path);
   if (bytes.size() < sizeof(Head)) return std::nullopt;
   const Head head = bytes.at(0);
@@ -112,7 +112,7 @@ std::optional<std::int64_t> declared_beyond_end(const std::string& path) {
     end = end_of_matroska(bytes);
   }
   if (end <= bytes.size()) return std::nullopt;
-  return static_cast<std::int64_t>(end);
+  return Shortfall{static_cast<std::int64_t>(bytes.size()), static_cast<std::int64_t>(end)};
 }
 
 }  // namespace peregrine::video

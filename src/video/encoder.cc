@@ -154,6 +154,7 @@ bool VideoEncoder::State::try_encoder(const AVCodec& codec) {
 void VideoEncoder::State::open_encoder() {
   const auto codecs = available_encoders();
   for (const AVCodec* codec : codecs) {
+    if (!options.encoder.empty() && options.encoder != codec->name) continue;
     if (try_encoder(*codec)) {
       codec_name = codec->name;
       return;
@@ -161,9 +162,10 @@ void VideoEncoder::State::open_encoder() {
     logger("video")->info("encoder {} does not open; trying the next", codec->name);
   }
   throw Error(ErrorCode::kOutput,
-              fmt::format("'{}': libav has no encoder that takes {}x{} pictures (libx264, "
-                          "libopenh264 and mpeg4 were tried)",
-                          path, options.width, options.height));
+              fmt::format("'{}': libav has no encoder that takes {}x{} pictures ({} tried)", path,
+                          options.width, options.height,
+                          options.encoder.empty() ? "libx264, libopenh264 and mpeg4 were"
+                                                  : options.encoder + " was"));
 }
 
 void VideoEncoder::State::open_file() {

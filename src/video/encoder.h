@@ -18,7 +18,8 @@ struct EncoderOptions {
   std::int64_t bit_rate = 0;   ///< bits a second; 0: constant quality
   ColorMatrix matrix = ColorMatrix::kBt709;
   ColorRange range = ColorRange::kLimited;
-  int threads = 0;  ///< 0: libav chooses
+  int threads = 0;      ///< 0: libav chooses
+  std::string encoder;  ///< only this one of libav's encoders; empty: the best it has
 };
 
 /// Writes an MP4 of H.264 (where libav has an encoder that opens, else MPEG-4 Part 2) in fragments

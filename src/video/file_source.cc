@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,7 +16,7 @@ namespace {
 class FileSource final : public Source {
  public:
   FileSource(const SourceSpec& spec, Access access, const SourceOptions& options)
-      : name_(spec.name), path_(access == Access::kFile ? spec.url : "") {
+      : name_(spec.name), url_(spec.url), access_(access) {
     watch_.set_cancel(options.cancel);
     reader_ = std::make_unique<MediaReader>(spec.name, spec.url, access, options, watch_);
     const AVStream& stream = reader_->stream();
@@ -77,17 +76,18 @@ class FileSource final : public Source {
       throw Error(ErrorCode::kInputCorrupt,
                   fmt::format("'{}' cannot be read on: {}", name_, reader_->ending_text()));
     }
-    if (path_.empty()) return;
-    if (const auto declared = declared_beyond_end(path_)) {
+    if (access_ != Access::kFile) return;
+    if (const auto shortfall = find_shortfall(url_)) {
       throw Error(ErrorCode::kInputCorrupt,
                   fmt::format("'{}' is truncated: it has {} bytes of at least {}; all whole frames "
                               "of it were read",
-                              name_, std::filesystem::file_size(path_), *declared));
+                              name_, shortfall->present, shortfall->declared));
     }
   }
 
   const std::string name_;
-  const std::string path_;  ///< empty where the container's length cannot be looked up
+  const std::string url_;
+  const Access access_;
   Watch watch_;
   std::unique_ptr<MediaReader> reader_;
   SourceInfo info_;

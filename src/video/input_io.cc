@@ -32,7 +32,10 @@ int open_descriptor(const std::string& path, int flags) {
 }  // namespace
 
 std::unique_ptr<InputIo> InputIo::pipe(const std::string& path, Watch& watch) {
-  return std::unique_ptr<InputIo>(new InputIo(open_descriptor(path, O_NONBLOCK), false, watch));
+  const int descriptor = open_descriptor(path, O_NONBLOCK);
+  struct stat status {};
+  const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  return std::unique_ptr<InputIo>(new InputIo(descriptor, regular, watch));
 }
 
 std::unique_ptr<InputIo> InputIo::file(const std::string& path, Watch& watch) {

@@ -13,7 +13,8 @@ namespace peregrine::video {
 class InputIo {
  public:
   /// A pipe, socket or terminal, read with a poll so that `watch` can end a blocked read (libav's
-  /// own "pipe:" cannot be interrupted). `path` "-" is standard input. Throws
+  /// own "pipe:" cannot be interrupted). `path` "-" is standard input, which can be sought in where
+  /// it is a regular file. Throws
   /// `Error(kInputNotFound)`.
   static std::unique_ptr<InputIo> pipe(const std::string& path, Watch& watch);
   /// A regular file whose name tells libav nothing: with a name, "%03d.jpg" would be a pattern and

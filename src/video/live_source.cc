@@ -108,6 +108,9 @@ class LiveSource final : public Source {
         if (pending_) return true;
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kInterrupted) return false;
+        const bool may_pass =
+            error.code() == ErrorCode::kInputNotFound || error.code() == ErrorCode::kInputCorrupt;
+        if (!may_pass) throw;
         logger("video")->info("{}: attempt {}: {}", spec_.name, back_off_.attempts(), error.what());
       }
       forget_reader();

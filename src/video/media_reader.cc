@@ -2,6 +2,7 @@
 #include "video/media_reader.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -102,12 +103,11 @@ void MediaReader::open_container(const std::string& url) {
   std::string libav_name = url;
   if (access_ == Access::kFile || access_ == Access::kPicture) {
     check_is_readable(name_, url);
-    const bool regular = std::filesystem::is_regular_file(url);
-    io_ = regular ? InputIo::file(url, watch_) : InputIo::pipe(url, watch_);
+    io_ = InputIo::file(url, watch_);
     options.set("protocol_whitelist", "file");  // a playlist on the disk must not reach out
     if (access_ == Access::kPicture) libav_name.clear();
   } else if (access_ == Access::kPipe) {
-    io_ = InputIo::pipe("-", watch_);
+    io_ = InputIo::pipe(url, watch_);
     libav_name.clear();
     options.set("protocol_whitelist", "file");
   } else {

@@ -14,8 +14,9 @@
 namespace peregrine::video {
 
 struct SourceOptions {
-  double start_seconds = 0;     ///< frames before it are decoded where needed and dropped
-  double end_seconds = 0;       ///< 0: to the end
+  /// From the stream's first time; earlier frames are dropped, and indices count from here.
+  double start_seconds = 0;
+  double end_seconds = 0;       ///< first time no longer wanted; 0: to the end
   std::int64_t every = 1;       ///< deliver each Nth decoded frame
   std::int64_t max_frames = 0;  ///< delivered frames; 0: all
   int max_side = 8192;          ///< larger pictures are refused

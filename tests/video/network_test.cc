@@ -320,6 +320,36 @@ TEST(Pipe, ReadsAContainerThatStreams) {
   }
 }
 
+TEST(Pipe, MayHaveAName) {
+  PEREGRINE_NEEDS_FFMPEG();
+  const TemporaryFolder folder;
+  const std::string fifo = folder / "a.mkv";
+  shell("mkfifo '" + fifo + "'");
+  auto writer = std::async(std::launch::async, [&] {
+    ffmpeg("-f lavfi -i testsrc2=s=64x64:r=10:d=2 -c:v mpeg4 '" + fifo + "'");
+  });
+  const Reading reading = read_all(fifo);
+  writer.get();
+  EXPECT_EQ(reading.error, "");
+  EXPECT_EQ(reading.frames.size(), 20U);
+}
+
+TEST(Pipe, MayBeARegularFile) {
+  PEREGRINE_NEEDS_FFMPEG();
+  const TemporaryFolder folder;
+  // Its index stands at the end: reading it takes seeking.
+  ffmpeg("-f lavfi -i testsrc2=s=64x64:r=10:d=2 -c:v mpeg4 '" + folder / "a.mp4" + "'");
+  std::FILE* file = std::fopen((folder / "a.mp4").c_str(), "rb");
+  const int saved = ::dup(STDIN_FILENO);
+  ::dup2(::fileno(file), STDIN_FILENO);
+  const Reading reading = read_all("-");
+  ::dup2(saved, STDIN_FILENO);
+  ::close(saved);
+  std::fclose(file);
+  EXPECT_EQ(reading.error, "");
+  EXPECT_EQ(reading.frames.size(), 20U);
+}
+
 TEST(Pipe, ASilentOneCanBeInterrupted) {
   PEREGRINE_NEEDS_FFMPEG();
   const TemporaryFolder folder;
