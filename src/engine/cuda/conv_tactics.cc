@@ -26,7 +26,7 @@ int ceil_div(int a, int b) { return (a + b - 1) / b; }
 /// Blocks that fit a multiprocessor at once. Registers are estimated: 48 and the sums, with a third
 /// for the fragments.
 int resident_blocks(const ConvTile& tile) {
-  const int shared = tile.shared_bytes + 1024 + tile.n * 4;
+  const int shared = tile.shared_bytes + 1024;
   const int registers =
       static_cast<int>(tile.threads * (48 + tile.m * tile.n / tile.threads * 1.3));
   return std::max(1, std::min({227 * 1024 / shared, 2048 / tile.threads, 65536 / registers}));
@@ -81,6 +81,7 @@ std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
   if (conv_tile_supports(p)) {
     for (const ConvTile& tile : conv_tiles()) {
       if (tile.shared_bytes > device.shared_bytes_per_block) continue;
+      if (tile.needs_sm90a && device.sm() != 90) continue;
       for (const int splits : {1, 2, 4, 8}) {
         // Clusters came with sm_90; a block with less than two steps gains nothing from sharing.
         if (splits > 1 && (device.sm() < 90 || ceil_div(p.reduction(), tile.k) < 2 * splits)) break;

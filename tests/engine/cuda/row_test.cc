@@ -37,7 +37,9 @@ void expect_rows(int rows, int width, float offset, Launch&& launch, Reference&&
     launch(p, half, stream.get());
     CUDA_CHECK(cudaStreamSynchronize(stream.get()));
     const std::vector<float> answer = half ? to_host_from_half(out) : to_host<float>(out);
-    EXPECT_LT(relative_error(answer, expected), half ? 4e-4 : 2e-6) << width << " half " << half;
+    // In FP32 the mean of values near 300 is off by 300 * 2^-24, a hundred-thousandth of their
+    // spread.
+    EXPECT_LT(relative_error(answer, expected), half ? 4e-4 : 1e-5) << width << " half " << half;
   }
 }
 

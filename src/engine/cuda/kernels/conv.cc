@@ -27,7 +27,7 @@ bool can_store_vectors(const ConvParams& p) {
 
 std::vector<ConvTile> make_table() {
   std::vector<ConvTile> table = small_conv_tiles();
-  for (auto* more : {medium_conv_tiles, large_conv_tiles}) {
+  for (auto* more : {medium_conv_tiles, large_conv_tiles, warpgroup_conv_tiles}) {
     const std::vector<ConvTile> tiles = more();
     table.insert(table.end(), tiles.begin(), tiles.end());
   }

@@ -67,6 +67,7 @@ struct ConvTile {
   int threads;
   int stages;
   int shared_bytes;
+  bool needs_sm90a;  ///< warpgroup products: Hopper alone has them
   const void* kernel;
 };
 

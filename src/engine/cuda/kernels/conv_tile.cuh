@@ -7,6 +7,7 @@
 #include "engine/cuda/kernels/activation.cuh"
 #include "engine/cuda/kernels/conv.h"
 #include "engine/cuda/kernels/instructions.cuh"
+#include "engine/cuda/kernels/warpgroup.cuh"
 
 // Convolution as a matrix product that is never laid out: row m of the left matrix is an output
 // pixel, column k a kernel tap and input channel, read straight from the NHWC picture in chunks of
@@ -26,6 +27,8 @@ struct TileShape {
   static constexpr int kWarpsN = WarpsN;
   static constexpr int kWarpM = M / WarpsM, kWarpN = N / WarpsN;
   static constexpr int kChunks = K / 8;  // 16-byte chunks in one row of a step
+  // Few output channels mean few input channels, whose neighbouring taps then still lie in L1.
+  static constexpr bool kThroughL1 = N <= 16;
   static constexpr int kRowsPerPass = kThreads / kChunks;
   static constexpr int kPassesM = (M + kRowsPerPass - 1) / kRowsPerPass;
   static constexpr int kPassesN = (N + kRowsPerPass - 1) / kRowsPerPass;
@@ -33,8 +36,9 @@ struct TileShape {
   // 8 floats of padding: the 8-byte writes of a half-warp (4 rows x 4 pairs) then cover all banks.
   static constexpr int kSumPitch = N + 8;
   static constexpr int kSumBytes = Slices * M * kSumPitch * 4;
-  static constexpr int kSharedBytes =
-      Stages * kStageBytes > kSumBytes ? Stages* kStageBytes : kSumBytes;
+  static constexpr int kStagesBytes = Stages * kStageBytes;
+  static constexpr int kBiasOffset = kStagesBytes > kSumBytes ? kStagesBytes : kSumBytes;
+  static constexpr int kSharedBytes = kBiasOffset + N * 4;
   static_assert(kWarpM % 16 == 0 && kWarpN % 16 == 0 && (K / 16) % Slices == 0 && K % 32 == 0);
   // Rows of later passes then keep the first one's permutation.
   static_assert(kThreads % kChunks == 0 && kRowsPerPass % 8 == 0);
@@ -121,8 +125,8 @@ class TileLoader {
     for (int i = 0; i < Shape::kPassesN; ++i) {
       if (Shape::kN % Shape::kRowsPerPass != 0 && row_ + i * Shape::kRowsPerPass >= Shape::kN)
         break;
-      copy_16_async(to + i * kPassBytes, weight_ + i * weight_row_step_,
-                    i * Shape::kRowsPerPass < weight_rows_left_ && weight_chunks_left_ > 0);
+      copy_16_async<false>(to + i * kPassBytes, weight_ + i * weight_row_step_,
+                           i * Shape::kRowsPerPass < weight_rows_left_ && weight_chunks_left_ > 0);
     }
     weight_ += Shape::kK;
     weight_chunks_left_ -= Shape::kChunks;
@@ -143,7 +147,8 @@ class TileLoader {
         const bool valid = static_cast<unsigned>(y_[i] + dy) < height &&
                            static_cast<unsigned>(x_[i] + dx) < static_cast<unsigned>(p_.in_width);
         // Nothing is read where `valid` is false, so the address may be anywhere.
-        copy_16_async(stage + to_ + i * kPassBytes, data + (place_[i] + tap), valid);
+        copy_16_async<Shape::kThroughL1>(stage + to_ + i * kPassBytes, data + (place_[i] + tap),
+                                         valid);
       }
     } else {
       const bool second = channel >= p_.source[0].channels;
@@ -159,7 +164,8 @@ class TileLoader {
                            static_cast<unsigned>(x) < static_cast<unsigned>(p_.in_width);
         // Heights are multiples of the enlargement, so rows of all pictures may be shifted at once.
         const int pixel = ((place_[i] + y) >> shift) * width + (x >> shift);
-        copy_16_async(stage + to_ + i * kPassBytes, data + pixel * stride, valid);
+        copy_16_async<Shape::kThroughL1>(stage + to_ + i * kPassBytes, data + pixel * stride,
+                                         valid);
       }
     }
     cursor_.advance(p_);
@@ -185,6 +191,7 @@ class TileLoader {
 /// One warp's share of the tile: kWarpM x kWarpN sums over its slice of each step.
 template <typename Shape>
 struct WarpSums {
+  static constexpr bool kAsync = false;
   static constexpr int kRows = Shape::kWarpM / 16, kColumns = Shape::kWarpN / 8;
   float sum[kRows][kColumns][4] = {};
   int lane, slice, m_first, n_first;
@@ -241,6 +248,39 @@ struct WarpSums {
         *reinterpret_cast<float2*>(mine + (row + 8) * Shape::kSumPitch + column) =
             make_float2(sum[i][j][2], sum[i][j][3]);
       }
+    }
+  }
+};
+
+/// The same by warpgroup products: each four warps own 64 rows and all columns.
+template <typename Shape>
+struct WarpgroupSums {
+  static constexpr bool kAsync = true;
+  static_assert(Shape::kK == 64 && Shape::kSlices == 1 && Shape::kWarpM == 16 &&
+                Shape::kWarpsN == 1);
+  float sum[Shape::kN / 8][4] = {};
+
+  /// Starts the products of a step; `wait_products` ends them.
+  __device__ __forceinline__ void add_step(std::uint32_t stage) {
+    const int warpgroup = static_cast<int>(threadIdx.x) / 128;
+    const std::uint32_t rows = stage + warpgroup * 64 * Shape::kK * 2;
+    const std::uint32_t weights = stage + Shape::kM * Shape::kK * 2;
+    begin_products();
+#pragma unroll
+    for (int k = 0; k < Shape::kK / 16; ++k) {
+      multiply_64xNx16(sum, matrix_descriptor(rows + k * 32), matrix_descriptor(weights + k * 32));
+    }
+    commit_products();
+  }
+
+  __device__ __forceinline__ void store(float* sums) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    float* row = sums + (warp * 16 + lane / 4) * Shape::kSumPitch + lane % 4 * 2;
+#pragma unroll
+    for (int j = 0; j < Shape::kN / 8; ++j) {
+      *reinterpret_cast<float2*>(row + j * 8) = make_float2(sum[j][0], sum[j][1]);
+      *reinterpret_cast<float2*>(row + 8 * Shape::kSumPitch + j * 8) =
+          make_float2(sum[j][2], sum[j][3]);
     }
   }
 };
@@ -313,11 +353,11 @@ struct OutputItem {
   }
 };
 
-template <typename Shape>
+template <typename Shape, typename Sums>
 __global__ void __launch_bounds__(Shape::kThreads)
     conv_tile_kernel(const __grid_constant__ ConvParams p) {
-  extern __shared__ __align__(128) unsigned char shared[];
-  __shared__ __align__(16) float bias[Shape::kN];
+  extern __shared__ __align__(1024) unsigned char shared[];
+  float* bias = reinterpret_cast<float*>(shared + Shape::kBiasOffset);
   let_next_kernel_start();
   const int m_tile = p.by_n_tiles.divide(static_cast<int>(blockIdx.x));
   const int n_tile = static_cast<int>(blockIdx.x - m_tile * p.by_n_tiles.divisor);
@@ -359,21 +399,28 @@ __global__ void __launch_bounds__(Shape::kThreads)
   Half8 early{};
   if (kEarlyResidual && first_item < kItems) early = item_at(first_item).load_residual(p);
 
-  WarpSums<Shape> sums;
+  Sums sums;
   int read = 0, write = Shape::kStages - 1;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
     wait_copies<Shape::kStages - 2>();
+    if constexpr (Sums::kAsync) {
+      // The stage written next is the one that the last products read.
+      wait_products();
+      publish_to_tensor_cores();
+    }
     __syncthreads();
+    if constexpr (Sums::kAsync) sums.add_step(base + read * Shape::kStageBytes);
     if (step + Shape::kStages - 1 < steps) {
       loader.load_weights(base + write * Shape::kStageBytes);
       loader.load_pixels(base + write * Shape::kStageBytes);
     }
     commit_copies();
+    if constexpr (!Sums::kAsync) sums.add_step(base + read * Shape::kStageBytes);
     if (++write == Shape::kStages) write = 0;
-    sums.add_step(base + read * Shape::kStageBytes);
     if (++read == Shape::kStages) read = 0;
   }
+  if constexpr (Sums::kAsync) wait_products();
   wait_copies<0>();
   __syncthreads();
 
@@ -420,7 +467,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
 #endif
 }
 
-template <typename Shape>
+template <typename Shape, typename Sums = WarpSums<Shape>>
 ConvTile make_conv_tile(const char* name) {
   ConvTile tile;
   tile.name = name;
@@ -431,8 +478,16 @@ ConvTile make_conv_tile(const char* name) {
   tile.threads = Shape::kThreads;
   tile.stages = Shape::kStages;
   tile.shared_bytes = Shape::kSharedBytes;
-  tile.kernel = reinterpret_cast<const void*>(&conv_tile_kernel<Shape>);
+  tile.needs_sm90a = Sums::kAsync;
+  tile.kernel = reinterpret_cast<const void*>(&conv_tile_kernel<Shape, Sums>);
   return tile;
+}
+
+/// `Warpgroups` of 64 rows each.
+template <int Warpgroups, int N, int Stages>
+ConvTile make_warpgroup_tile(const char* name) {
+  using Shape = TileShape<64 * Warpgroups, N, 64, 4 * Warpgroups, 1, 1, Stages>;
+  return make_conv_tile<Shape, WarpgroupSums<Shape>>(name);
 }
 
 }  // namespace peregrine::cuda

@@ -12,5 +12,6 @@ namespace peregrine::cuda {
 std::vector<ConvTile> small_conv_tiles();
 std::vector<ConvTile> medium_conv_tiles();
 std::vector<ConvTile> large_conv_tiles();
+std::vector<ConvTile> warpgroup_conv_tiles();
 
 }  // namespace peregrine::cuda

@@ -12,14 +12,20 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-/// Starts a 16-byte copy from global to shared memory; writes zeros where `valid` is false. Through
-/// L1: neighbouring taps read the same pixels and neighbouring blocks the same weights, and L2's
-/// bandwidth is what bounds a 3x3 convolution of few channels.
+/// Starts a 16-byte copy from global to shared memory; writes zeros where `valid` is false.
+/// `ThroughL1` pays where the same bytes are read again soon; else the detour costs a tenth.
+template <bool ThroughL1 = false>
 __device__ __forceinline__ void copy_16_async(std::uint32_t destination, const void* source,
                                               bool valid) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(source),
-               "r"(valid ? 16 : 0)
-               : "memory");
+  if constexpr (ThroughL1) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(source),
+                 "r"(valid ? 16 : 0)
+                 : "memory");
+  } else {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(source),
+                 "r"(valid ? 16 : 0)
+                 : "memory");
+  }
 }
 __device__ __forceinline__ void copy_4_async(std::uint32_t destination, const void* source,
                                              bool valid) {
