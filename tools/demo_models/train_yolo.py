@@ -4,7 +4,7 @@
 usage: train_yolo.py --dump PATH/peregrine-synth-dump --plan "detect=9000,pose=5000,segment=5000" --out FOLDER
 
 Tasks are trained in the order of the plan, for that many steps each; a task begins with the trunk of
-the one before (or with FOLDER/TASK.pt when it is there: training goes on). Writes FOLDER/TASK.pt
+the one before or of FOLDER/detect.pt (or with FOLDER/TASK.pt when it is there: training goes on). Writes FOLDER/TASK.pt
 (weights averaged over the last steps) and FOLDER/log.jsonl. `--seconds` bounds each task's time: the
 learning rate then falls with the clock, and a slower GPU takes fewer steps.
 """
@@ -138,7 +138,8 @@ def main():
     frames = Frames(args.dump, args.first_seed, args.worlds, args.per_world, device)
     log({"drawn": len(frames), "seconds": round(time.time() - began, 1), "device": str(device), "seed": args.seed,
          "first_seed": args.first_seed, "batch": args.batch, "rate": args.rate, "torch": torch.__version__})
-    state = None
+    trunk = os.path.join(args.out, "detect.pt")
+    state = torch.load(trunk, map_location=device) if os.path.exists(trunk) else None
     limits = args.seconds
     for number, part in enumerate(args.plan.split(",")):
         task, steps = part.split("=")

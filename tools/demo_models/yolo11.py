@@ -66,7 +66,7 @@ class C3k2(nn.Module):
         self.join = ConvUnit(3 * self.half, outputs)
 
     def forward(self, x):
-        left, right = self.split(x).chunk(2, 1)
+        left, right = self.split(x).split(self.half, 1)
         return self.join(torch.cat((left, right, self.block(right)), 1))
 
 
@@ -98,26 +98,26 @@ class Attention(nn.Module):
         self.project = ConvUnit(channels, channels, linear=True)
 
     def forward(self, x):
-        batch, channels, height, width = x.shape
-        cells = height * width
-        packed = self.qkv(x).view(batch, self.heads, 2 * self.key + self.value, cells)
+        # Plain numbers, so that the exported graph reshapes to constants; only the batch stays open.
+        channels, height, width = (int(n) for n in x.shape[1:])
+        packed = self.qkv(x).reshape(-1, self.heads, 2 * self.key + self.value, height * width)
         q, k, v = packed.split((self.key, self.key, self.value), 2)
         weights = (q.transpose(-2, -1) @ k * self.key ** -0.5).softmax(-1)
-        mixed = (v @ weights.transpose(-2, -1)).view(batch, channels, height, width)
-        return self.project(mixed + self.position(v.reshape(batch, channels, height, width)))
+        mixed = (v @ weights.transpose(-2, -1)).reshape(-1, channels, height, width)
+        return self.project(mixed + self.position(v.reshape(-1, channels, height, width)))
 
 
 class C2PSA(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        half = channels // 2
+        self.half = half = channels // 2
         self.split = ConvUnit(channels, channels)
         self.attention = Attention(half, half // 64)
         self.feed = nn.Sequential(ConvUnit(half, 2 * half), ConvUnit(2 * half, half, linear=True))
         self.join = ConvUnit(channels, channels)
 
     def forward(self, x):
-        left, right = self.split(x).chunk(2, 1)
+        left, right = self.split(x).split(self.half, 1)
         right = right + self.attention(right)
         right = right + self.feed(right)
         return self.join(torch.cat((left, right), 1))
@@ -199,7 +199,8 @@ class Yolo11(nn.Module):
 
     def forward(self, x):
         maps = self.trunk(x)
-        flat = lambda branches: torch.cat([b(m).flatten(2) for b, m in zip(branches, maps)], 2)
+        def flat(branches):
+            return torch.cat([cellwise(b(m)) for b, m in zip(branches, maps)], 2)
         raw = {"box": flat(self.box), "score": flat(self.score)}
         if self.extra is not None:
             raw["extra"] = flat(self.extra)
@@ -207,7 +208,7 @@ class Yolo11(nn.Module):
             raw["prototypes"] = self.prototypes(maps[0])
         if self.training:
             return raw
-        return self.decode(raw, [m.shape[-2:] for m in maps])
+        return self.decode(raw, [(int(m.shape[-2]), int(m.shape[-1])) for m in maps])
 
     def decode(self, raw, sizes):
         centers, strides = cells(sizes, raw["box"].device)
@@ -216,13 +217,18 @@ class Yolo11(nn.Module):
         boxes = torch.cat(((top_left + bottom_right) / 2, bottom_right - top_left), 1) * strides
         parts = [boxes, raw["score"].float().sigmoid()]
         if self.task == "pose":
-            points = raw["extra"].float().view(-1, self.keypoints, 3, centers.shape[-1])
+            points = raw["extra"].float().reshape(-1, self.keypoints, 3, int(centers.shape[-1]))
             places = (points[:, :, :2] * 2 + (centers - 0.5)) * strides
-            parts.append(torch.cat((places, points[:, :, 2:].sigmoid()), 2).flatten(1, 2))
+            parts.append(torch.cat((places, points[:, :, 2:].sigmoid()), 2).reshape(-1, 3 * self.keypoints, int(centers.shape[-1])))
         elif self.task == "segment":
             parts.append(raw["extra"].float())
         output = torch.cat(parts, 1)
         return (output, raw["prototypes"].float()) if self.task == "segment" else output
+
+
+def cellwise(x):
+    """[b, c, h, w] -> [b, c, h * w]"""
+    return x.reshape(-1, int(x.shape[1]), int(x.shape[2]) * int(x.shape[3]))
 
 
 def cells(sizes, device):
@@ -238,7 +244,6 @@ def cells(sizes, device):
 
 def box_sides(logits):
     """Expected distances [b, 4, n] to the left, top, right and bottom of distributions [b, 64, n]."""
-    batch, _, n = logits.shape
-    weights = logits.view(batch, 4, BINS, n).softmax(2)
+    weights = logits.reshape(-1, 4, BINS, int(logits.shape[-1])).softmax(2)
     bins = torch.arange(BINS, device=logits.device, dtype=logits.dtype).view(1, 1, BINS, 1)
     return (weights * bins).sum(2)
