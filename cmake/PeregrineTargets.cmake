@@ -16,6 +16,8 @@ target_compile_options(peregrine_options INTERFACE
 if(PEREGRINE_SANITIZE)
   add_compile_options(-fsanitize=${PEREGRINE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${PEREGRINE_SANITIZE})
+  # Every program, the tests and the one they start.
+  set(PEREGRINE_SANITIZER_SOURCE ${PROJECT_SOURCE_DIR}/tests/testing/sanitizer_options.cc)
 endif()
 
 # peregrine_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...])
@@ -36,7 +38,7 @@ function(peregrine_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
-  add_executable(test_${name} ${arg_SOURCES})
+  add_executable(test_${name} ${arg_SOURCES} ${PEREGRINE_SANITIZER_SOURCE})
   target_link_libraries(test_${name} PRIVATE peregrine_options peregrine_testing ${arg_LINK})
   gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})

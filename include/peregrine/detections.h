@@ -21,7 +21,7 @@ struct Box {
 };
 
 /// Intersection over union; 0 when both are empty.
-float iou(const Box& a, const Box& b);
+PEREGRINE_API float iou(const Box& a, const Box& b);
 
 /// An oriented box: centre, size and angle in radians, clockwise from the x axis (y points down),
 /// in [-pi/4, 3pi/4).
@@ -47,7 +47,7 @@ constexpr std::int64_t kNoTrack = -1;
 /// What was found in one frame: structure of arrays, in source pixels, ordered by falling score.
 /// `boxes`, `scores` and `classes` always have `size()` entries; each further array is empty or has
 /// one entry (or one fixed-size group) an object.
-struct Detections {
+struct PEREGRINE_API Detections {
   std::vector<Box> boxes;
   std::vector<float> scores;
   std::vector<int> classes;

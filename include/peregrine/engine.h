@@ -23,7 +23,7 @@ using StreamHandle = void*;
 
 /// What one caller needs to run an engine: scratch memory and in-flight state. Not thread-safe;
 /// make one for each thread or for each batch in flight. Must not outlive its engine.
-class ExecutionContext {
+class PEREGRINE_API ExecutionContext {
  public:
   virtual ~ExecutionContext() = default;
 
@@ -39,7 +39,7 @@ class ExecutionContext {
 };
 
 /// A model ready to run on one device; immutable and shareable between threads once made.
-class Engine {
+class PEREGRINE_API Engine {
  public:
   virtual ~Engine() = default;
 

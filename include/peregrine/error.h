@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "peregrine/export.h"
+
 namespace peregrine {
 
 /// Everything that can go wrong, by what the caller can do about it. docs/errors.md lists causes
@@ -32,15 +34,15 @@ enum class ErrorCode {
 };
 
 /// Stable lower-case name, such as "input_not_found"; used in logs and JSON.
-const char* to_string(ErrorCode code);
+PEREGRINE_API const char* to_string(ErrorCode code);
 
 /// The program's exit status for an error: 2 usage, 3 input, 4 model, 5 GPU, 130 interrupted, 1 the
 /// rest.
-int exit_code(ErrorCode code);
+PEREGRINE_API int exit_code(ErrorCode code);
 
 /// What happened, to which input, and what to do about it. Thrown while setting up; the frame loop
 /// reports a failing stream through its events instead.
-class Error : public std::runtime_error {
+class PEREGRINE_API Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   ErrorCode code() const noexcept { return code_; }

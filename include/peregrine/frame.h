@@ -28,8 +28,8 @@ enum class PixelFormat : std::uint8_t {
   kRgb24,    ///< one plane, bytes R G B
   kGray8,    ///< one plane
 };
-const char* to_string(PixelFormat format);
-int plane_count(PixelFormat format);
+PEREGRINE_API const char* to_string(PixelFormat format);
+PEREGRINE_API int plane_count(PixelFormat format);
 
 /// Y'CbCr to R'G'B' matrix (ITU-R BT.601-7, BT.709-6, BT.2020-2 non-constant luminance).
 enum class ColorMatrix : std::uint8_t { kBt601, kBt709, kBt2020 };

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "peregrine/export.h"
+
 namespace peregrine {
 
 enum class DType : std::uint8_t {
@@ -28,9 +30,9 @@ enum class DType : std::uint8_t {
 };
 
 /// Size of one element in bytes.
-std::size_t size_of(DType dtype);
+PEREGRINE_API std::size_t size_of(DType dtype);
 /// "float32", "int64", ...: NumPy's names, "bfloat16" for the one NumPy lacks.
-const char* to_string(DType dtype);
+PEREGRINE_API const char* to_string(DType dtype);
 
 template <typename T>
 struct dtype_of;
@@ -91,27 +93,27 @@ struct Device {
   friend constexpr bool operator==(Device, Device) = default;
 };
 /// "cpu" or "cuda:N".
-std::string to_string(Device device);
+PEREGRINE_API std::string to_string(Device device);
 
 /// Dimensions, outermost first. -1 stands for a dimension that is not known yet (a symbolic batch).
 using Shape = std::vector<std::int64_t>;
 
 /// Product of the dimensions. Throws `Error(kInvalidShape)` when one is negative or the product
 /// overflows.
-std::int64_t element_count(std::span<const std::int64_t> shape);
+PEREGRINE_API std::int64_t element_count(std::span<const std::int64_t> shape);
 /// Bytes of a packed tensor. Throws `Error(kInvalidShape)` like `element_count`.
-std::size_t byte_size(DType dtype, std::span<const std::int64_t> shape);
+PEREGRINE_API std::size_t byte_size(DType dtype, std::span<const std::int64_t> shape);
 /// Row-major strides in elements. Throws `Error(kInvalidShape)` on overflow.
-Shape packed_strides(std::span<const std::int64_t> shape);
+PEREGRINE_API Shape packed_strides(std::span<const std::int64_t> shape);
 /// "[1, 3, 640, 640]"; unknown dimensions print as "?".
-std::string to_string(std::span<const std::int64_t> shape);
+PEREGRINE_API std::string to_string(std::span<const std::int64_t> shape);
 inline std::string to_string(const Shape& shape) {
   return to_string(std::span<const std::int64_t>(shape));
 }
 
 /// Somebody else's memory with a dtype, a shape and strides (in elements). Never owns; copying
 /// copies the view.
-struct TensorView {
+struct PEREGRINE_API TensorView {
   void* data = nullptr;
   DType dtype = DType::kFloat32;
   Device device;
@@ -140,7 +142,7 @@ struct TensorView {
 };
 
 /// Packed host memory, 64-byte aligned, owned; move-only. Uninitialized unless `zeros` made it.
-class Tensor {
+class PEREGRINE_API Tensor {
  public:
   Tensor() = default;
   /// Throws `Error(kInvalidShape)` on overflow, `Error(kOutOfMemory)` when the host has too little.

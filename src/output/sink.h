@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +16,7 @@ struct StreamInfo {
   int stream = 0;
   std::string source;  ///< as the user named it, credentials removed
   int width = 0, height = 0;
-  Rational frame_rate;  ///< nominal; {0, 1} when unknown
+  Rational frame_rate{0, 1};  ///< nominal; {0, 1} when unknown
   Rational time_base{1, 1};
 };
 
@@ -44,8 +45,12 @@ std::unique_ptr<Sink> make_jsonl_sink(const std::string& path, std::vector<std::
 /// MOT challenge text, 10 columns, 1-based. With several streams, one file a stream: `path` gets
 /// "-N" before its extension.
 std::unique_ptr<Sink> make_mot_sink(const std::string& path);
-/// COCO results: one JSON array of {image_id, category_id, bbox, score, segmentation?, keypoints?}.
-std::unique_ptr<Sink> make_coco_sink(const std::string& path);
+/// COCO results: one JSON array of {image_id, category_id, bbox, score, segmentation?, keypoints?}
+/// for all streams. `image_id` is the frame's index plus `kCocoStreamStride` times its stream;
+/// `category_id` is `category_ids[class]`, or the class itself where there is no such entry.
+std::unique_ptr<Sink> make_coco_sink(const std::string& path, std::vector<int> category_ids = {});
+/// A year of one stream at 30 fps, and still exact in a double after a million streams.
+constexpr std::int64_t kCocoStreamStride = 1'000'000'000;
 
 struct AnnotateOptions {
   std::vector<std::string> labels;

@@ -23,24 +23,47 @@ class Tracker {
   virtual void reset() = 0;
 };
 
-/// ByteTrack (Zhang et al., ECCV 2022) parameters; the defaults are the paper's.
+/// ByteTrack (Zhang et al., ECCV 2022). The defaults are those of Ultralytics' bytetrack.yaml,
+/// which most users know; docs/tracking.md compares them with the paper's, which suit a detector
+/// trained for one kind of scene and scored by MOT17.
 struct ByteTrackOptions {
-  float high_threshold =
-      0.6f;  ///< first association takes detections at or above it ("track_thresh")
-  float low_threshold = 0.1f;  ///< second association takes those from here up to `high_threshold`
-  float new_track_threshold = 0.7f;  ///< an unmatched detection at or above it starts a track
-  float match_iou =
-      0.2f;  ///< least IoU of the first association (paper: cost below 0.8 ... docs/tracking.md)
-  float second_match_iou = 0.5f;  ///< least IoU of the second association
-  float unconfirmed_match_iou = 0.3f;
-  double lost_seconds =
-      1.0;  ///< how long a lost track can be found again (paper: 30 frames at 30 fps)
-  double frame_rate =
-      30.0;  ///< unit of the motion model's noise: deviations are per 1/frame_rate seconds
-  bool fuse_score = true;   ///< first association weighs IoU by detection score
+  /// First association takes detections at or above it (paper: 0.6).
+  float high_threshold = 0.25f;
+  /// Second association takes those from here up to `high_threshold`.
+  float low_threshold = 0.1f;
+  /// An unmatched detection at or above it starts a track (paper: `high_threshold` + 0.1).
+  float new_track_threshold = 0.25f;
+  /// A pair of the first association needs more IoU (times score, with `fuse_score`) than this:
+  /// "match_thresh 0.8" is the cost 1 - 0.2.
+  float match_iou = 0.2f;
+  float second_match_iou = 0.5f;       ///< as `match_iou`, second association, never fused
+  float unconfirmed_match_iou = 0.3f;  ///< as `match_iou`, tracks seen only once so far
+  /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
+  double lost_seconds = 1.0;
+  /// Unit of the motion model: its deviations are per 1 / frame_rate seconds, whatever the frame
+  /// rate of the stream.
+  double frame_rate = 30.0;
+  bool fuse_score = true;   ///< weigh IoU by detection score, as the paper's code does
   bool class_aware = true;  ///< never match across classes
 };
 
+/// Throws `Error(kInvalidConfig)` naming the option and its range when a threshold lies outside
+/// [0, 1], `low_threshold` exceeds `high_threshold`, or a time or rate is not positive.
 std::unique_ptr<Tracker> make_byte_tracker(const ByteTrackOptions& options);
+
+/// What tracking changes for a user who asked for detections of at least `confidence`. The second
+/// association needs weaker detections than that, which the user must not see unless they continue
+/// a track:
+///   options = options_for_confidence(options, confidence);   // once
+///   detector.confidence = detector_confidence(options, confidence);
+///   tracker.update(detections, seconds);                     // each frame
+///   drop_weak_untracked(detections, confidence);
+/// Nothing weaker than `confidence` starts a track or is matched first.
+ByteTrackOptions options_for_confidence(ByteTrackOptions options, float confidence);
+/// The least score the detector must report: the lower of `confidence` and `low_threshold`.
+float detector_confidence(const ByteTrackOptions& options, float confidence);
+/// Removes detections that score below `confidence` and belong to no track. Allocates only when
+/// there are any.
+void drop_weak_untracked(Detections& detections, float confidence);
 
 }  // namespace peregrine::track

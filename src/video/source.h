@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <variant>
@@ -15,8 +14,9 @@
 namespace peregrine::video {
 
 struct SourceOptions {
-  double start_seconds = 0;     ///< frames before it are decoded where needed and dropped
-  double end_seconds = 0;       ///< 0: to the end
+  /// From the stream's first time; earlier frames are dropped, and indices count from here.
+  double start_seconds = 0;
+  double end_seconds = 0;       ///< first time no longer wanted; 0: to the end
   std::int64_t every = 1;       ///< deliver each Nth decoded frame
   std::int64_t max_frames = 0;  ///< delivered frames; 0: all
   int max_side = 8192;          ///< larger pictures are refused
@@ -26,6 +26,9 @@ struct SourceOptions {
   double backoff_max_seconds = 30;
   double connect_seconds = 10;  ///< a first connection that takes longer fails
   int max_reconnects = -1;      ///< -1: for ever
+  /// When set and true, `open_source` throws `Error(kInterrupted)` soon: a connection under way can
+  /// be given up. Must outlive the call.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 /// Fixed facts once a source is open.
@@ -73,7 +76,7 @@ struct SourceSpec {
 std::vector<SourceSpec> expand_sources(const std::vector<std::string>& arguments);
 
 /// Opens with the CPU decoder. Throws `Error(kInputNotFound)`, `Error(kInputCorrupt)` or
-/// `Error(kInputUnsupported)`, naming the source.
+/// `Error(kInputUnsupported)`, naming the source; `Error(kInterrupted)` when cancelled.
 std::unique_ptr<Source> open_source(const SourceSpec& spec, const SourceOptions& options);
 
 }  // namespace peregrine::video

@@ -8,8 +8,11 @@ namespace peregrine::vision {
 
 /// The map from model input pixels back to source pixels: source = (input - pad) / scale.
 struct Letterbox {
-  float scale_x = 1, scale_y = 1;  ///< equal unless the fit is kStretch
-  float pad_x = 0, pad_y = 0;      ///< pixels of the input left and above the picture
+  /// Resized size / source size of each side: equal but for the rounding of the resized size to
+  /// whole pixels, unless the fit is kStretch.
+  float scale_x = 1, scale_y = 1;
+  float pad_x = 0, pad_y = 0;  ///< pixels of the input left of and above the picture; negative
+                               ///< where kCenterCrop cuts it
   int source_width = 0, source_height = 0;
 
   Box to_source(const Box& box) const;  ///< clipped to the source

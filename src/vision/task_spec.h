@@ -26,6 +26,8 @@ struct InputSpec {
   int height = 640;
   /// Letterbox (aspect kept, grey 114 around), plain resize, or shorter side + centre crop.
   enum class Fit : std::uint8_t { kLetterbox, kStretch, kCenterCrop } fit = Fit::kLetterbox;
+  /// kCenterCrop: share of the resized shorter side that the crop keeps (ImageNet: 224 of 256).
+  float crop = 1;
   float mean[3] = {0, 0, 0};  ///< of R G B in [0, 1], subtracted
   float std[3] = {1, 1, 1};   ///< divides after the mean is taken off
 };

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "peregrine/engine.h"
 
@@ -25,5 +26,8 @@ std::unique_ptr<Engine> make_openvino_engine(const std::string& path,
 
 /// Such as "2026.4.1".
 std::string openvino_version();
+/// OpenVINO's names of what it could run on here, such as "CPU". Throws `Error(kEngine)` when its
+/// plugins cannot be loaded.
+std::vector<std::string> openvino_devices();
 
 }  // namespace peregrine::engine

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "compiler/views.h"
+#include "model/graph.h"
+
+namespace peregrine::compiler {
+
+/// Bytes that must stay untouched from step `first` to step `last`, both included.
+struct Buffer {
+  std::size_t bytes = 0;
+  int first = 0;
+  int last = 0;
+};
+
+/// Where each buffer lies in one arena.
+struct ArenaPlan {
+  std::vector<std::size_t> offsets;  ///< as many as buffers; multiples of `kArenaAlignment`
+  std::size_t bytes = 0;             ///< of the arena
+  std::size_t peak = 0;              ///< most bytes alive at one step: no plan can be smaller
+};
+constexpr std::size_t kArenaAlignment = 256;  ///< what cudaMalloc gives, and TMA descriptors want
+
+/// Buffers alive together never overlap. Cost: O(n^2).
+ArenaPlan plan_arena(std::span<const Buffer> buffers);
+
+/// The arena of a graph's activations, step = position in `graph.nodes()`. Views and index maps
+/// live in their owners; the model's inputs and outputs are the caller's and not in the arena.
+struct GraphMemory {
+  std::map<const model::Value*, std::size_t> offsets;  ///< of owners
+  ArenaPlan arena;
+};
+/// `bytes_of` says how large the engine stores a value (precision, channel padding).
+GraphMemory plan_graph_memory(const model::Graph& graph, const ViewPlan& views,
+                              const std::function<std::size_t(const model::Value&)>& bytes_of);
+
+}  // namespace peregrine::compiler

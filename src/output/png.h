@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "peregrine/frame.h"
+
+namespace peregrine::output {
+
+/// Writes a host picture as an 8-bit RGB PNG, complete or not at all. YUV is converted by the
+/// frame's matrix and range, halved chroma repeated. Throws `Error(kOutput)` naming the path,
+/// `Error(kInvalidArgument)` for a device picture or one without pixels.
+void write_png(const std::string& path, const Frame& frame);
+
+}  // namespace peregrine::output

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/pipeline.h"
+#include "vision/output_decoder.h"
+#include "vision/task_spec.h"
+
+namespace peregrine::pipeline {
+
+/// Everything one `peregrine run` was asked for.
+struct JobOptions {
+  std::vector<std::string> sources;  ///< as `video::expand_sources` takes them
+  std::string model;                 ///< path of an ONNX file
+  std::string device = "auto";
+  bool strict_gpu = false;  ///< anything that would run on the CPU is an error
+  vision::TaskOverrides overrides;
+  vision::DecodeOptions decode;
+  video::SourceOptions source;
+  int threads = 0;       ///< of the CPU engine; 0: all cores
+  bool latency = false;  ///< each frame as fast as possible, instead of most frames a second
+  int batch = 0;         ///< frames in one inference; 0: what suits the device
+  int queue_depth = 4;   ///< decoded frames that wait, a stream
+  int max_open_files = 8;
+  std::optional<track::ByteTrackOptions> tracking;
+  std::string reid_model;  ///< path of an ONNX file; embeddings are computed when it is given
+  int reid_batch = 16;     ///< object crops in one inference
+  std::string jsonl, mot, coco, annotate;  ///< output paths; empty: not written
+  int bit_rate = 0;                        ///< of annotated video, bit/s; 0: chosen by picture size
+};
+
+/// A pipeline built from options: model read, engine compiled, task known, outputs named. Making
+/// one does all the work that can fail before the first frame; sources are opened by
+/// `Pipeline::run`.
+struct Job {
+  vision::TaskSpec task;
+  std::string description;  ///< model, task and engine, in one line for people
+  std::shared_ptr<const Engine> engine;
+  std::unique_ptr<Pipeline> pipeline;
+};
+
+/// Throws `Error` that names the source, model, flag or path that is wrong. `extra_sinks` receive
+/// every answer beside the files.
+Job make_job(const JobOptions& options,
+             std::vector<std::unique_ptr<output::Sink>> extra_sinks = {});
+
+}  // namespace peregrine::pipeline

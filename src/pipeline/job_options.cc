@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/job_options.h"
+
+#include <fstream>
+
+#include <fmt/format.h>
+
+namespace peregrine::pipeline {
+namespace {
+
+std::optional<Task> task_named(const std::string& name) {
+  for (const Task task : {Task::kDetect, Task::kSegment, Task::kPose, Task::kObb, Task::kClassify,
+                          Task::kEmbed, Task::kDepth}) {
+    if (name == to_string(task)) return task;
+  }
+  return std::nullopt;  // "auto": the model says
+}
+
+std::vector<std::string> read_labels(const std::string& path) {
+  std::vector<std::string> labels;
+  if (path.empty()) return labels;
+  std::ifstream file(path);
+  if (!file) {
+    throw Error(ErrorCode::kInputNotFound,
+                fmt::format("--labels: '{}' cannot be read; it should hold one class name "
+                            "a line",
+                            path));
+  }
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    labels.push_back(line);
+  }
+  while (!labels.empty() && labels.back().empty()) labels.pop_back();
+  return labels;
+}
+
+ModelSettings chosen_model(const Settings& settings, const std::string& model) {
+  const auto models =
+      models_to_run(settings, model.empty() ? std::vector<std::string>{} : std::vector{model});
+  if (models.size() > 1) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("the configuration enables {} models ('{}', '{}', ...) and a run takes "
+                            "one; choose it with --model NAME",
+                            models.size(), models[0].name, models[1].name));
+  }
+  return models.front();
+}
+
+track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
+  track::ByteTrackOptions options;
+  options.high_threshold = static_cast<float>(tracking.high_threshold);
+  options.low_threshold = static_cast<float>(tracking.low_threshold);
+  options.new_track_threshold = static_cast<float>(tracking.new_track_threshold);
+  options.match_iou = static_cast<float>(tracking.match_iou);
+  options.second_match_iou = static_cast<float>(tracking.second_match_iou);
+  options.unconfirmed_match_iou = static_cast<float>(tracking.unconfirmed_match_iou);
+  options.lost_seconds = tracking.lost_seconds;
+  options.frame_rate = tracking.frame_rate;
+  options.fuse_score = tracking.fuse_score;
+  options.class_aware = tracking.class_aware;
+  return options;
+}
+
+video::SourceOptions source_options(const Settings& settings) {
+  video::SourceOptions options;
+  options.start_seconds = settings.input.start_seconds;
+  options.end_seconds = settings.input.end_seconds;
+  options.every = settings.input.every;
+  options.max_frames = settings.input.max_frames;
+  options.max_side = settings.input.max_side;
+  options.decoder_threads = settings.input.decoder_threads;
+  options.connect_seconds = settings.input.connect_seconds;
+  options.stall_seconds = settings.rtsp.stall_seconds;
+  options.backoff_min_seconds = settings.rtsp.backoff_min_seconds;
+  options.backoff_max_seconds = settings.rtsp.backoff_max_seconds;
+  options.max_reconnects = settings.rtsp.max_reconnects;
+  return options;
+}
+
+}  // namespace
+
+Settings settings_for_sources(const Settings& settings, const std::vector<std::string>& sources) {
+  if (settings.by_resolution.empty()) return settings;
+  try {
+    const video::SourceSpec first = video::expand_sources(sources).front();
+    if (first.kind != video::SourceSpec::Kind::kFile) return settings;
+    const video::SourceInfo info = video::open_source(first, source_options(settings))->info();
+    return settings.for_resolution(info.width, info.height);
+  } catch (const Error&) {
+    return settings;
+  }
+}
+
+JobOptions job_options(const Settings& settings, const std::vector<std::string>& sources,
+                       const std::string& model) {
+  const ModelSettings chosen = chosen_model(settings, model);
+  const InferenceSettings& inference = settings.inference;
+  JobOptions options;
+  options.sources = sources;
+  options.model = chosen.path;
+  options.device = inference.device;
+  options.overrides.task = task_named(chosen.task);
+  options.overrides.labels = read_labels(chosen.labels);
+  options.overrides.image_size = inference.image_size;
+  options.decode.confidence = static_cast<float>(inference.confidence);
+  options.decode.iou = static_cast<float>(inference.iou);
+  options.decode.max_detections = inference.max_detections;
+  options.decode.classes = inference.classes;
+  options.decode.masks = settings.output.masks;
+  options.source = source_options(settings);
+  options.threads = inference.threads;
+  options.strict_gpu = inference.strict_gpu;
+  options.latency = inference.latency;
+  options.batch = inference.batch;
+  options.queue_depth = settings.input.queue_depth;
+  options.max_open_files = settings.input.max_open_files;
+  if (chosen.tracking.value_or(settings.tracking.enabled))
+    options.tracking = tracking_options(settings.tracking);
+  if (chosen.embeddings.value_or(settings.embeddings.enabled)) {
+    if (settings.embeddings.model.empty()) {
+      throw Error(ErrorCode::kUsage,
+                  "--embeddings needs a ReID model: name its ONNX file with --reid");
+    }
+    options.reid_model = settings.embeddings.model;
+    options.reid_batch = settings.embeddings.batch;
+  }
+  options.jsonl = settings.output.jsonl;
+  options.mot = settings.output.mot;
+  options.coco = settings.output.coco;
+  options.annotate = settings.output.annotate;
+  options.bit_rate = settings.output.bit_rate;
+  return options;
+}
+
+}  // namespace peregrine::pipeline

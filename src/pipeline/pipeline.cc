@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/pipeline.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "core/log.h"
+#include "core/stopwatch.h"
+#include "pipeline/stream_lane.h"
+
+namespace peregrine::pipeline {
+
+int RunSummary::exit_code() const {
+  if (fatal) return peregrine::exit_code(fatal->code());
+  if (interrupted) return peregrine::exit_code(ErrorCode::kInterrupted);
+  constexpr int kPartial = 6;
+  const StreamSummary* failed = nullptr;
+  bool any_answers = false;
+  for (const StreamSummary& stream : streams) {
+    if (stream.error && !failed) failed = &stream;
+    any_answers = any_answers || stream.frames > 0 || !stream.error;
+  }
+  if (!failed) return 0;
+  return any_answers ? kPartial : peregrine::exit_code(failed->error->code());
+}
+
+class Pipeline::Impl {
+ public:
+  Impl(PipelineOptions options, std::vector<StreamSpec> streams,
+       std::function<std::unique_ptr<vision::Predictor>()> make_predictor,
+       std::function<std::unique_ptr<vision::Embedder>()> make_embedder,
+       std::vector<std::unique_ptr<output::Sink>> sinks)
+      : options_(std::move(options)),
+        make_predictor_(std::move(make_predictor)),
+        make_embedder_(std::move(make_embedder)),
+        sinks_(std::move(sinks)) {
+    // Each worker may hold a full batch of one stream while the queue refills behind it.
+    const int window = options_.queue_depth + options_.workers * options_.batch;
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      lanes_.push_back(std::make_unique<StreamLane>(
+          static_cast<int>(i), std::move(streams[i]), options_, window, sinks_,
+          StreamLane::Hooks{[this] { wake_workers(); },
+                            [this](StreamLane* lane) { lane_done(lane); },
+                            [this](const Error& error) { fail(error); }}));
+    }
+  }
+
+  ~Impl() {
+    stop();
+    abort_lanes();
+    join_workers();
+  }
+
+  RunSummary run() {
+    Stopwatch watch;
+    start_workers();
+    start_lanes();
+    wait_for_lanes();
+    finish_workers();
+    RunSummary summary = summarize(watch.seconds());
+    finish_sinks(summary);
+    return summary;
+  }
+
+  void stop() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+      for (StreamLane* lane : active_) lane->interrupt();
+    }
+    lanes_changed_.notify_all();
+    wake_workers();
+  }
+
+  Progress progress() const {
+    Progress progress;
+    progress.seconds = clock_.seconds();
+    double decode_seconds = 0;
+    bool length_known = true;
+    const std::lock_guard lock(mutex_);
+    for (const auto& lane : lanes_) {
+      progress.frames += lane->frames();
+      decode_seconds += lane->decode_seconds();
+      // A finished stream counts what it had, whatever its container promised.
+      const std::int64_t expected = lane->finished() ? lane->frames() : lane->expected_frames();
+      length_known = length_known && (expected > 0 || lane->finished());
+      progress.expected_frames += expected;
+      ++(lane->finished()  ? progress.streams_done
+         : lane->started() ? progress.streams_running
+                           : progress.streams_waiting);
+    }
+    if (!length_known) progress.expected_frames = 0;
+    if (progress.frames > 0) {
+      const double per_frame_ms = 1e3 / static_cast<double>(progress.frames);
+      progress.decode_ms = decode_seconds * per_frame_ms;
+      progress.preprocess_ms = static_cast<double>(preprocess_nanoseconds_) * 1e-9 * per_frame_ms;
+      progress.infer_ms = static_cast<double>(infer_nanoseconds_) * 1e-9 * per_frame_ms;
+      progress.postprocess_ms = static_cast<double>(postprocess_nanoseconds_) * 1e-9 * per_frame_ms;
+    }
+    return progress;
+  }
+
+ private:
+  struct Ticket {
+    StreamLane* lane;
+    StreamLane::Slot* slot;
+  };
+
+  // --- lanes ---
+
+  // Live streams all at once; files as many as may be open side by side.
+  void start_lanes() {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return;
+    auto open_files = std::count_if(active_.begin(), active_.end(),
+                                    [](const auto* lane) { return !lane->live(); });
+    for (const auto& lane : lanes_) {
+      if (lane->started() || (!lane->live() && open_files >= options_.max_open_files)) continue;
+      open_files += lane->live() ? 0 : 1;
+      // Under the lock: `stop` must find a lane either not started or able to be interrupted.
+      lane->start(make_embedder_ ? make_embedder_() : nullptr);
+      active_.push_back(lane.get());
+    }
+  }
+
+  bool all_done_locked() const {
+    return active_.empty() &&
+           (stopped_ || std::all_of(lanes_.begin(), lanes_.end(),
+                                    [](const auto& lane) { return lane->started(); }));
+  }
+
+  void wait_for_lanes() {
+    std::unique_lock lock(mutex_);
+    while (!all_done_locked()) {
+      const std::int64_t seen = lanes_done_;
+      lanes_changed_.wait(lock, [&] { return lanes_done_ != seen || all_done_locked(); });
+      lock.unlock();
+      start_lanes();
+      lock.lock();
+    }
+  }
+
+  void lane_done(StreamLane* lane) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase(active_, lane);
+      ++lanes_done_;
+    }
+    lanes_changed_.notify_all();
+  }
+
+  void abort_lanes() noexcept {
+    for (const auto& lane : lanes_) lane->abort();
+  }
+
+  void fail(const Error& error) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!fatal_) fatal_ = error;
+    }
+    stop();
+    abort_lanes();
+  }
+
+  // --- workers ---
+
+  void start_workers() {
+    for (int i = 0; i < options_.workers; ++i) {
+      worker_stages_.push_back(std::make_unique<StageTimes>());
+      workers_.emplace_back([this, stages = worker_stages_.back().get()] { work(*stages); });
+    }
+  }
+
+  void finish_workers() {
+    {
+      const std::lock_guard lock(ready_mutex_);
+      no_more_work_ = true;
+    }
+    ready_.notify_all();
+    join_workers();
+  }
+
+  void join_workers() {
+    {
+      const std::lock_guard lock(ready_mutex_);
+      no_more_work_ = true;
+    }
+    ready_.notify_all();
+    for (std::thread& worker : workers_) {
+      if (worker.joinable()) worker.join();
+    }
+  }
+
+  void wake_workers() noexcept {
+    {
+      const std::lock_guard lock(ready_mutex_);
+      ++ready_generation_;
+    }
+    ready_.notify_one();
+  }
+
+  void work(StageTimes& stages) {
+    try {
+      const auto predictor = make_predictor_();
+      std::vector<Ticket> tickets;
+      std::vector<Frame> frames;
+      std::vector<FrameResult> results;
+      while (take(tickets)) {
+        predict(*predictor, tickets, frames, results, stages);
+      }
+    } catch (const Error& error) {
+      fail(error);
+    } catch (const std::exception& error) {
+      fail(Error(ErrorCode::kInternal, error.what()));
+    }
+  }
+
+  void predict(vision::Predictor& predictor, const std::vector<Ticket>& tickets,
+               std::vector<Frame>& frames, std::vector<FrameResult>& results, StageTimes& stages) {
+    results.resize(tickets.size());
+    for (const Ticket& ticket : tickets) frames.push_back(std::get<Frame>(ticket.slot->event));
+    predictor.submit(frames);
+    frames.clear();  // surfaces go back to their decoders while the engine runs
+    const vision::PredictTimes times = predictor.collect(results);
+    preprocess_nanoseconds_ += times.preprocess;
+    infer_nanoseconds_ += times.infer;
+    postprocess_nanoseconds_ += times.decode;
+    const auto count = static_cast<std::int64_t>(tickets.size());
+    for (std::size_t i = 0; i < tickets.size(); ++i) {
+      stages.preprocess.add(times.preprocess / count);
+      stages.infer.add(times.infer / count);
+      stages.postprocess.add(times.decode / count);
+      tickets[i].slot->result = std::move(results[i]);
+      tickets[i].lane->complete(tickets[i].slot);
+    }
+  }
+
+  // Up to a batch of frames, round robin over the streams; blocks until there is one. False: no
+  // more work.
+  bool take(std::vector<Ticket>& tickets) {
+    tickets.clear();
+    while (true) {
+      std::uint64_t generation = 0;
+      {
+        const std::lock_guard lock(ready_mutex_);
+        if (no_more_work_) return false;
+        generation = ready_generation_;
+      }
+      if (collect_tickets(tickets)) return true;
+      std::unique_lock lock(ready_mutex_);
+      ready_.wait(lock, [&] { return no_more_work_ || ready_generation_ != generation; });
+    }
+  }
+
+  bool collect_tickets(std::vector<Ticket>& tickets) {
+    bool more_waiting = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (fatal_) return false;
+      const std::size_t count = active_.size();
+      std::size_t idle = 0;
+      while (idle < count && tickets.size() < static_cast<std::size_t>(options_.batch)) {
+        StreamLane* lane = active_[next_lane_++ % count];
+        StreamLane::Slot* slot = lane->take();
+        idle = slot ? 0 : idle + 1;
+        if (slot) tickets.push_back({lane, slot});
+      }
+      more_waiting = idle < count;
+    }
+    // One wake-up may announce several frames; pass it on to another worker.
+    if (more_waiting && !tickets.empty()) wake_workers();
+    return !tickets.empty();
+  }
+
+  // --- the end ---
+
+  RunSummary summarize(double seconds) {
+    RunSummary summary;
+    summary.seconds = seconds;
+    const std::lock_guard lock(mutex_);
+    summary.fatal = fatal_;
+    summary.interrupted = stopped_ && !fatal_;
+    for (const auto& lane : lanes_) {
+      summary.streams.push_back(lane->summary());
+      summary.frames += lane->summary().frames;
+      const StageTimes& stages = lane->stages();
+      summary.stages.decode.merge(stages.decode);
+      summary.stages.track.merge(stages.track);
+      summary.stages.embed.merge(stages.embed);
+      summary.stages.write.merge(stages.write);
+    }
+    for (const auto& stages : worker_stages_) {
+      summary.stages.preprocess.merge(stages->preprocess);
+      summary.stages.infer.merge(stages->infer);
+      summary.stages.postprocess.merge(stages->postprocess);
+    }
+    return summary;
+  }
+
+  // After a failure in one sink the others are still completed.
+  void finish_sinks(RunSummary& summary) {
+    for (const auto& sink : sinks_) {
+      try {
+        sink->finish();
+        for (std::string& path : sink->paths()) summary.outputs.push_back(std::move(path));
+      } catch (const Error& error) {
+        if (!summary.fatal) summary.fatal = error;
+      }
+    }
+  }
+
+  const PipelineOptions options_;
+  const std::function<std::unique_ptr<vision::Predictor>()> make_predictor_;
+  const std::function<std::unique_ptr<vision::Embedder>()> make_embedder_;
+  const std::vector<std::unique_ptr<output::Sink>> sinks_;
+  std::vector<std::unique_ptr<StreamLane>> lanes_;
+  Stopwatch clock_;
+
+  mutable std::mutex mutex_;  // lanes: which are active, done, or failed
+  std::condition_variable lanes_changed_;
+  std::vector<StreamLane*> active_;
+  std::size_t next_lane_ = 0;
+  std::int64_t lanes_done_ = 0;
+  bool stopped_ = false;
+  std::optional<Error> fatal_;
+
+  std::mutex ready_mutex_;  // workers: whether there may be a frame to take; never held with mutex_
+  std::condition_variable ready_;
+  std::uint64_t ready_generation_ = 0;
+  bool no_more_work_ = false;
+
+  std::vector<std::unique_ptr<StageTimes>> worker_stages_;
+  std::vector<std::thread> workers_;
+  std::atomic<std::int64_t> preprocess_nanoseconds_{0}, infer_nanoseconds_{0},
+      postprocess_nanoseconds_{0};
+};
+
+Pipeline::Pipeline(PipelineOptions options, std::vector<StreamSpec> streams,
+                   std::function<std::unique_ptr<vision::Predictor>()> make_predictor,
+                   std::function<std::unique_ptr<vision::Embedder>()> make_embedder,
+                   std::vector<std::unique_ptr<output::Sink>> sinks)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(streams),
+                                   std::move(make_predictor), std::move(make_embedder),
+                                   std::move(sinks))) {}
+Pipeline::~Pipeline() = default;
+RunSummary Pipeline::run() { return impl_->run(); }
+void Pipeline::stop() noexcept { impl_->stop(); }
+Progress Pipeline::progress() const { return impl_->progress(); }
+
+}  // namespace peregrine::pipeline

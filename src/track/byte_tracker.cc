@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "track/byte_tracker.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <utility>
+
+namespace peregrine::track {
+namespace {
+
+// Two tracks whose boxes overlap more than this are one object (the paper's code: IoU distance
+// below 0.15).
+constexpr float kDuplicateIou = 0.85f;
+// PTS in seconds carry rounding: 30 frames at 30 fps must not exceed 1 s.
+constexpr double kTimeSlack = 1e-6;
+
+bool is_trackable(const Box& box) {
+  return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
+         std::isfinite(box.y2) && box.x2 > box.x1 && box.y2 > box.y1;
+}
+
+}  // namespace
+
+void ByteTracker::update(Detections& detections, double seconds) {
+  const bool first_frame = !started_;
+  predict(seconds);
+  split_by_score(detections);
+  split_by_state();
+
+  associate(detections, pool_, high_, {options_.match_iou, options_.fuse_score});
+  std::erase_if(pool_, [&](int index) { return tracks_[index].state == State::kLost; });
+  associate(detections, pool_, low_, {options_.second_match_iou, false});
+  for (const int index : pool_) tracks_[index].state = State::kLost;
+  associate(detections, unconfirmed_, high_, {options_.unconfirmed_match_iou, options_.fuse_score});
+  for (const int index : unconfirmed_) tracks_[index].state = State::kRemoved;
+  start_tracks(detections, first_frame);
+  remove_duplicates();
+  std::erase_if(tracks_, [](const Track& track) { return track.state == State::kRemoved; });
+
+  detections.tracks.assign(detections.size(), kNoTrack);
+  for (const Track& track : tracks_) {
+    if (track.detection != kUnassigned) detections.tracks[track.detection] = track.id;
+  }
+}
+
+void ByteTracker::reset() {
+  tracks_.clear();
+  started_ = false;
+}
+
+// Forgets tracks lost for too long and moves the others to `seconds`. A track seen in the previous
+// frame is never too old: a stream may be slower than one frame in `lost_seconds`.
+void ByteTracker::predict(double seconds) {
+  const double elapsed = started_ ? std::max(seconds - now_, 0.0) : 0.0;
+  now_ = started_ ? now_ + elapsed : seconds;
+  started_ = true;
+  std::erase_if(tracks_, [&](const Track& track) {
+    return track.state == State::kLost &&
+           now_ - track.last_seen > options_.lost_seconds + kTimeSlack;
+  });
+  for (Track& track : tracks_) {
+    if (track.state == State::kLost) track.motion.freeze_height();
+    track.motion.predict(elapsed * options_.frame_rate);
+    track.predicted = track.motion.box();
+    track.detection = kUnassigned;
+  }
+}
+
+void ByteTracker::split_by_score(const Detections& detections) {
+  high_.clear();
+  low_.clear();
+  for (int i = 0; i < static_cast<int>(detections.size()); ++i) {
+    if (!is_trackable(detections.boxes[i])) continue;
+    if (detections.scores[i] >= options_.high_threshold) {
+      high_.push_back(i);
+    } else if (detections.scores[i] >= options_.low_threshold) {
+      low_.push_back(i);
+    }
+  }
+}
+
+void ByteTracker::split_by_state() {
+  pool_.clear();
+  unconfirmed_.clear();
+  for (int i = 0; i < static_cast<int>(tracks_.size()); ++i) {
+    (tracks_[i].state == State::kUnconfirmed ? unconfirmed_ : pool_).push_back(i);
+  }
+}
+
+// Matches `tracks` with `found` and leaves in both what stayed alone, in order.
+void ByteTracker::associate(const Detections& detections, std::vector<int>& tracks,
+                            std::vector<int>& found, const Stage& stage) {
+  if (tracks.empty() || found.empty()) return;
+  fill_costs(detections, tracks, found, stage.fuse_score);
+  const std::span<const int> columns =
+      assignment_.solve(costs_, static_cast<int>(tracks.size()), static_cast<int>(found.size()),
+                        1.0f - stage.limit_iou);
+  matched_.assign(found.size(), 0);
+  std::size_t alone = 0;
+  for (std::size_t row = 0; row < columns.size(); ++row) {
+    if (columns[row] == kUnassigned) {
+      tracks[alone++] = tracks[row];
+    } else {
+      matched_[columns[row]] = 1;
+      match(tracks_[tracks[row]], found[columns[row]], detections);
+    }
+  }
+  tracks.resize(alone);
+  alone = 0;
+  for (std::size_t column = 0; column < found.size(); ++column) {
+    if (!matched_[column]) found[alone++] = found[column];
+  }
+  found.resize(alone);
+}
+
+void ByteTracker::fill_costs(const Detections& detections, const std::vector<int>& tracks,
+                             const std::vector<int>& found, bool fuse_score) {
+  costs_.resize(tracks.size() * found.size());
+  float* cost = costs_.data();
+  for (const int row : tracks) {
+    const Track& track = tracks_[row];
+    for (const int column : found) {
+      float similarity = classes_may_match(track.class_id, detections.classes[column])
+                             ? iou(track.predicted, detections.boxes[column])
+                             : 0.0f;
+      if (fuse_score) similarity *= detections.scores[column];
+      *cost++ = 1.0f - similarity;
+    }
+  }
+}
+
+void ByteTracker::match(Track& track, int detection, const Detections& detections) {
+  track.motion.update(detections.boxes[detection]);
+  track.state = State::kTracked;
+  track.class_id = detections.classes[detection];
+  track.detection = detection;
+  track.last_seen = now_;
+  if (track.id == kNoTrack) track.id = next_id_++;
+}
+
+// In the first frame of a stream there is nothing to confirm a track against, and waiting would
+// leave every object of a one-frame stream without an id.
+void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
+  for (const int index : high_) {
+    if (detections.scores[index] < options_.new_track_threshold) continue;
+    tracks_.push_back({.motion = KalmanFilter(detections.boxes[index]),
+                       .predicted = detections.boxes[index],
+                       .state = confirmed ? State::kTracked : State::kUnconfirmed,
+                       .class_id = detections.classes[index],
+                       .id = confirmed ? next_id_++ : kNoTrack,
+                       .detection = index,
+                       .first_seen = now_,
+                       .last_seen = now_});
+  }
+}
+
+// A lost track and a seen one in the same place are one object, met twice. The one with the longer
+// history stays.
+void ByteTracker::remove_duplicates() {
+  for (Track& track : tracks_) {
+    if (track.state != State::kLost) track.predicted = track.motion.box();
+  }
+  for (Track& lost : tracks_) {
+    if (lost.state != State::kLost) continue;
+    for (Track& seen : tracks_) {
+      if (seen.state != State::kTracked && seen.state != State::kUnconfirmed) continue;
+      if (!classes_may_match(seen.class_id, lost.class_id)) continue;
+      if (!(iou(seen.predicted, lost.predicted) > kDuplicateIou)) continue;
+      const bool seen_is_older =
+          seen.last_seen - seen.first_seen > lost.last_seen - lost.first_seen;
+      (seen_is_older ? lost : seen).state = State::kRemoved;
+      if (seen_is_older) break;
+    }
+  }
+}
+
+}  // namespace peregrine::track

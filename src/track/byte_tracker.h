@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "track/assignment.h"
+#include "track/kalman_filter.h"
+#include "track/tracker.h"
+
+namespace peregrine::track {
+
+/// See `make_byte_tracker`. Keeps its scratch memory between frames: a steady scene allocates
+/// nothing but `Detections::tracks`.
+class ByteTracker final : public Tracker {
+ public:
+  explicit ByteTracker(const ByteTrackOptions& options) : options_(options) {}
+  void update(Detections& detections, double seconds) override;
+  void reset() override;
+
+ private:
+  enum class State {
+    kUnconfirmed,  // seen once; a second sighting in the very next frame confirms it
+    kTracked,      // seen in the last frame
+    kLost,         // confirmed, unseen for up to `lost_seconds`
+    kRemoved,      // leaves the list at the end of the update
+  };
+  struct Track {
+    KalmanFilter motion;
+    Box predicted;  // of `motion`, in the current frame
+    State state;
+    int class_id;
+    std::int64_t id;  // kNoTrack until confirmed, so that ids have no gaps
+    int detection;    // its detection in the current frame, or kUnassigned
+    double first_seen, last_seen;
+  };
+  // One association: which pairs may match, and at what price.
+  struct Stage {
+    float limit_iou;
+    bool fuse_score;
+  };
+
+  void predict(double seconds);
+  void split_by_score(const Detections& detections);
+  void split_by_state();
+  void associate(const Detections& detections, std::vector<int>& tracks, std::vector<int>& found,
+                 const Stage& stage);
+  void fill_costs(const Detections& detections, const std::vector<int>& tracks,
+                  const std::vector<int>& found, bool fuse_score);
+  void match(Track& track, int detection, const Detections& detections);
+  void start_tracks(const Detections& detections, bool confirmed);
+  void remove_duplicates();
+  bool classes_may_match(int a, int b) const { return !options_.class_aware || a == b; }
+
+  ByteTrackOptions options_;
+  std::vector<Track> tracks_;  // in order of first sight
+  std::int64_t next_id_ = 1;
+  double now_ = 0;
+  bool started_ = false;
+
+  // Scratch: indices into the detections or into `tracks_`.
+  std::vector<int> high_, low_, pool_, unconfirmed_;
+  std::vector<float> costs_;
+  std::vector<char> matched_;
+  Assignment assignment_;
+};
+
+}  // namespace peregrine::track

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "track/kalman_filter.h"
+
+#include <cstddef>
+
+namespace peregrine::track {
+namespace {
+
+// Deviations as fractions of the height (Wojke et al., "Simple Online and Realtime Tracking with a
+// Deep Association Metric", and ByteTrack, which took them over); the aspect ratio has no unit of
+// length and its own constants.
+constexpr double kPositionWeight = 1.0 / 20;
+constexpr double kVelocityWeight = 1.0 / 160;
+constexpr double kAspectDeviation = 1e-2;
+constexpr double kAspectVelocityDeviation = 1e-5;
+constexpr double kAspectMeasurementDeviation = 1e-1;
+
+constexpr double square(double x) { return x * x; }
+
+std::array<double, 4> measurement_of(const Box& box) {
+  const double width = static_cast<double>(box.x2) - box.x1;
+  const double height = static_cast<double>(box.y2) - box.y1;
+  return {box.x1 + width / 2, box.y1 + height / 2, width / height, height};
+}
+
+// Variances a step adds to a value and to its velocity.
+struct Noise {
+  double value, velocity;
+};
+Noise process_noise(std::size_t axis, double height) {
+  if (axis == KalmanFilter::kAspect) {
+    return {square(kAspectDeviation), square(kAspectVelocityDeviation)};
+  }
+  return {square(kPositionWeight * height), square(kVelocityWeight * height)};
+}
+
+}  // namespace
+
+KalmanFilter::KalmanFilter(const Box& box) {
+  const std::array<double, 4> measured = measurement_of(box);
+  for (std::size_t i = 0; i < axes_.size(); ++i) {
+    axes_[i].value = measured[i];
+    const Noise noise = process_noise(i, measured[kHeight]);
+    const bool aspect = i == kAspect;
+    axes_[i].var_value = (aspect ? 1 : square(2)) * noise.value;
+    axes_[i].var_velocity = (aspect ? 1 : square(10)) * noise.velocity;
+  }
+}
+
+void KalmanFilter::predict(double steps) {
+  // n unit steps add sum F^i Q F^i', i = 0 .. n-1, with F = [1 1; 0 1] and Q = diag(value,
+  // velocity). The sums below are that polynomial in n; the rule Q(a + b) = F^b Q(a) F^b' + Q(b)
+  // then holds for fractions too, so time may be cut into frames in any way.
+  const double sum_i = steps * (steps - 1) / 2;
+  const double sum_i2 = sum_i * (2 * steps - 1) / 3;
+  const double height = axes_[kHeight].value;
+  for (std::size_t i = 0; i < axes_.size(); ++i) {
+    Axis& axis = axes_[i];
+    const Noise noise = process_noise(i, height);
+    axis.value += steps * axis.velocity;
+    axis.var_value += steps * (2 * axis.covariance + steps * axis.var_velocity) +
+                      steps * noise.value + sum_i2 * noise.velocity;
+    axis.covariance += steps * axis.var_velocity + sum_i * noise.velocity;
+    axis.var_velocity += steps * noise.velocity;
+  }
+}
+
+void KalmanFilter::update(const Box& box) {
+  const std::array<double, 4> measured = measurement_of(box);
+  const double height_variance = square(kPositionWeight * axes_[kHeight].value);
+  for (std::size_t i = 0; i < axes_.size(); ++i) {
+    Axis& axis = axes_[i];
+    const double noise = i == kAspect ? square(kAspectMeasurementDeviation) : height_variance;
+    const double innovation_variance = axis.var_value + noise;
+    const double gain = axis.var_value / innovation_variance;
+    const double velocity_gain = axis.covariance / innovation_variance;
+    const double innovation = measured[i] - axis.value;
+    axis.value += gain * innovation;
+    axis.velocity += velocity_gain * innovation;
+    axis.var_velocity -= velocity_gain * axis.covariance;
+    axis.covariance -= gain * axis.covariance;
+    axis.var_value -= gain * axis.var_value;
+  }
+}
+
+Box KalmanFilter::box() const {
+  const double height = axes_[kHeight].value;
+  const double width = axes_[kAspect].value * height;
+  if (!(height > 0) || !(width > 0)) return {};
+  const double cx = axes_[kCx].value, cy = axes_[kCy].value;
+  return {static_cast<float>(cx - width / 2), static_cast<float>(cy - height / 2),
+          static_cast<float>(cx + width / 2), static_cast<float>(cy + height / 2)};
+}
+
+}  // namespace peregrine::track

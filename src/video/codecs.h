@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "video/libav.h"
+
+namespace peregrine::video {
+
+/// The decoder for a codec that works without hardware; null when libav has none.
+const AVCodec* find_cpu_decoder(AVCodecID id);
+
+/// The encoders fit for annotated video that libav has, best first: H.264's, then MPEG-4.
+std::vector<const AVCodec*> available_encoders();
+
+}  // namespace peregrine::video

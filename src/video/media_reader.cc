@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "video/media_reader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "peregrine/error.h"
+#include "video/codecs.h"
+
+namespace peregrine::video {
+namespace {
+
+// A local file that gives no packet for this long is garbage in which a demuxer searches, or a
+// dead network mount.
+constexpr double kFileSeconds = 20;
+constexpr double kHttpSeconds = 30;  // per packet, libav's own reconnects included
+constexpr double kForever = 1e8;
+// Demuxers step over what they cannot read; one that keeps failing has stopped stepping.
+constexpr int kMaxBadReads = 1000;
+constexpr std::int64_t kMicroseconds = 1000000;
+
+/// A string dictionary for libav; what is left after a call are options nobody knew.
+class Options {
+ public:
+  ~Options() { av_dict_free(&dictionary_); }
+  void set(const char* key, const char* value) { av_dict_set(&dictionary_, key, value, 0); }
+  void set(const char* key, std::int64_t value) { av_dict_set_int(&dictionary_, key, value, 0); }
+  AVDictionary** get() { return &dictionary_; }
+
+ private:
+  AVDictionary* dictionary_ = nullptr;
+};
+
+void set_network_options(Options& options, Access access, double stall_seconds) {
+  const auto silence = static_cast<std::int64_t>(stall_seconds * kMicroseconds);
+  if (access == Access::kHttp) {
+    options.set("timeout", silence);
+    options.set("reconnect", 1);
+    options.set("reconnect_delay_max", 8);
+    return;
+  }
+  options.set("rtsp_transport", "tcp");
+#if LIBAVFORMAT_VERSION_MAJOR >= 59
+  options.set("timeout", silence);
+#else
+  options.set("stimeout", silence);
+#endif
+}
+
+void check_is_readable(const std::string& name, const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    const bool address = path.find("://") != std::string::npos;
+    const char* what =
+        address ? "is no file, and none of rtsp, rtsps, http and https" : "not found";
+    throw Error(ErrorCode::kInputNotFound, fmt::format("'{}': {}", name, what));
+  }
+  if (error) {
+    throw Error(ErrorCode::kInputNotFound,
+                fmt::format("'{}' cannot be opened: {}", name, error.message()));
+  }
+  if (std::filesystem::is_regular_file(status) && std::filesystem::file_size(path, error) == 0) {
+    throw Error(ErrorCode::kInputCorrupt, fmt::format("'{}' is empty", name));
+  }
+}
+
+}  // namespace
+
+MediaReader::MediaReader(std::string name, const std::string& url, Access access,
+                         const SourceOptions& options, Watch& watch)
+    : name_(std::move(name)),
+      access_(access),
+      options_(options),
+      watch_(watch),
+      packet_(make_av_packet()) {
+  route_libav_log();
+  const bool network = access == Access::kHttp || access == Access::kLive;
+  watch_.arm(network                   ? options_.connect_seconds
+             : access == Access::kPipe ? kForever
+                                       : kFileSeconds);
+  open_container(url);
+  if (access_ != Access::kPicture) probe();
+  watch_.disarm();
+  choose_stream();
+  open_decoder();
+}
+
+void MediaReader::open_container(const std::string& url) {
+  AVFormatContext* format = avformat_alloc_context();
+  if (format == nullptr) out_of_memory("a demuxer");
+  format_.reset(format);
+  format->interrupt_callback = {&Watch::interrupt_callback, &watch_};
+
+  Options options;
+  std::string libav_name = url;
+  if (access_ == Access::kFile || access_ == Access::kPicture) {
+    check_is_readable(name_, url);
+    io_ = InputIo::file(url, watch_);
+    options.set("protocol_whitelist", "file");  // a playlist on the disk must not reach out
+    if (access_ == Access::kPicture) libav_name.clear();
+  } else if (access_ == Access::kPipe) {
+    io_ = InputIo::pipe(url, watch_);
+    libav_name.clear();
+    options.set("protocol_whitelist", "file");
+  } else {
+    set_network_options(options, access_, options_.stall_seconds);
+  }
+  if (io_) format->pb = io_->context();
+
+  format = format_.release();  // avformat_open_input frees it when it fails
+  const int result = avformat_open_input(&format, libav_name.c_str(), nullptr, options.get());
+  format_.reset(format);
+  if (result >= 0) return;
+
+  if (watch_.stopped()) throw Error(ErrorCode::kInterrupted, fmt::format("'{}': stopped", name_));
+  const bool network = access_ == Access::kHttp || access_ == Access::kLive;
+  if (network && watch_.expired()) {
+    throw Error(ErrorCode::kInputNotFound,
+                fmt::format("'{}' did not answer within {:g} s", name_, options_.connect_seconds));
+  }
+  const bool corrupt = result == AVERROR_INVALIDDATA || result == AVERROR_EOF || !network;
+  if (corrupt && access_ != Access::kLive) {
+    throw Error(ErrorCode::kInputCorrupt,
+                fmt::format("'{}' is no video or picture that libav recognises, or its header is "
+                            "damaged ({})",
+                            name_, av_error_text(result)));
+  }
+  throw Error(ErrorCode::kInputNotFound,
+              fmt::format("'{}' cannot be reached: {}", name_, av_error_text(result)));
+}
+
+void MediaReader::probe() {
+  // Looking for missing facts costs a live stream latency, and libav decodes while it looks: it
+  // must not allocate what the size limit forbids.
+  if (access_ == Access::kLive) {
+    format_->max_analyze_duration = 2 * kMicroseconds;
+    format_->fps_probe_size = 0;  // 20 frames by default
+  }
+  const std::int64_t max_pixels = std::int64_t{options_.max_side} * options_.max_side;
+  const unsigned count = format_->nb_streams;
+  std::vector<AVDictionary*> dictionaries(count, nullptr);
+  for (unsigned i = 0; i < count; ++i) {
+    av_dict_set_int(&dictionaries[i], "max_pixels", max_pixels, 0);
+  }
+  const int result = avformat_find_stream_info(format_.get(), dictionaries.data());
+  for (AVDictionary*& each : dictionaries) av_dict_free(&each);
+  if (watch_.stopped()) throw Error(ErrorCode::kInterrupted, fmt::format("'{}': stopped", name_));
+  if (watch_.expired()) {
+    throw Error(ErrorCode::kInputNotFound,
+                fmt::format("'{}' opened but sent no picture in time", name_));
+  }
+  if (result < 0) {
+    throw Error(ErrorCode::kInputCorrupt,
+                fmt::format("'{}': no stream can be read ({})", name_, av_error_text(result)));
+  }
+}
+
+void MediaReader::choose_stream() {
+  const int best = av_find_best_stream(format_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
+  // A cover picture is not a video, though libav lists it as one.
+  if (best < 0 || (format_->streams[best]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0) {
+    throw Error(ErrorCode::kInputUnsupported,
+                fmt::format("'{}' ({}) has no video stream{}", name_, format_->iformat->long_name,
+                            format_->nb_streams > 0 ? "; it holds only sound or data" : ""));
+  }
+  stream_ = format_->streams[best];
+  // Elsewhere the flag marks a packet cut short. MPEG-TS sets it for every break in a counter, also
+  // where recordings were joined and nothing is missing: there the decoder judges.
+  trusts_corrupt_flag_ = std::string_view(format_->iformat->name) != "mpegts";
+  for (unsigned i = 0; i < format_->nb_streams; ++i) {
+    if (static_cast<int>(i) != best) format_->streams[i]->discard = AVDISCARD_ALL;
+  }
+}
+
+void MediaReader::open_decoder() {
+  const AVCodecParameters& parameters = *stream_->codecpar;
+  if (std::max(parameters.width, parameters.height) > options_.max_side) {
+    refuse_size(parameters.width, parameters.height);
+  }
+  const AVCodec* codec = find_cpu_decoder(parameters.codec_id);
+  if (codec == nullptr) {
+    throw Error(ErrorCode::kInputUnsupported,
+                fmt::format("'{}' is {}, for which this machine's libav has no decoder", name_,
+                            avcodec_get_name(parameters.codec_id)));
+  }
+  decoder_.reset(avcodec_alloc_context3(codec));
+  if (!decoder_ || avcodec_parameters_to_context(decoder_.get(), &parameters) < 0) {
+    out_of_memory("a decoder");
+  }
+  decoder_->pkt_timebase = stream_->time_base;
+  decoder_->thread_count = options_.decoder_threads;
+  // Frame threads hold back one picture each, which a live stream should not wait for.
+  decoder_->thread_type =
+      access_ == Access::kLive ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
+  decoder_->flags |= AV_CODEC_FLAG_UNALIGNED;  // crop to the pixel
+  decoder_->opaque = this;
+  decoder_->get_buffer2 = &MediaReader::get_buffer;
+#if LIBAVCODEC_VERSION_MAJOR < 60
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  decoder_->thread_safe_callbacks = 1;
+#pragma GCC diagnostic pop
+#endif
+  // Wrapped libraries (dav1d) allocate without get_buffer2.
+  if (codec->wrapper_name != nullptr) {
+    decoder_->max_pixels = std::int64_t{options_.max_side} * options_.max_side;
+  }
+  const int result = avcodec_open2(decoder_.get(), codec, nullptr);
+  if (result < 0) {
+    throw Error(ErrorCode::kInputCorrupt,
+                fmt::format("'{}': the {} decoder does not accept the stream ({})", name_,
+                            codec->name, av_error_text(result)));
+  }
+}
+
+void MediaReader::refuse_size(int width, int height) const {
+  throw Error(ErrorCode::kInputUnsupported,
+              fmt::format("'{}': pictures of {}x{} exceed the limit of {} pixels a side, which the "
+                          "configuration can raise",
+                          name_, width, height, options_.max_side));
+}
+
+// Runs in decoder threads, before each picture is allocated.
+int MediaReader::get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags) {
+  auto& reader = *static_cast<MediaReader*>(decoder->opaque);
+  const int width = decoder->width > 0 ? decoder->width : frame->width;
+  const int height = decoder->height > 0 ? decoder->height : frame->height;
+  if (std::max(width, height) > reader.options_.max_side) {
+    reader.refused_size_ = static_cast<std::uint64_t>(width) << 32 | static_cast<unsigned>(height);
+    return AVERROR(EINVAL);
+  }
+  return avcodec_default_get_buffer2(decoder, frame, flags);
+}
+
+AvFrame MediaReader::read() {
+  AvFrame frame = make_av_frame();
+  for (;;) {
+    if (watch_.stopped()) {
+      ending_ = Ending::kStopped;
+      return nullptr;
+    }
+    const int result = avcodec_receive_frame(decoder_.get(), frame.get());
+    if (const std::uint64_t size = refused_size_) {
+      refuse_size(static_cast<int>(size >> 32), static_cast<int>(size & 0xffffffffU));
+    }
+    if (result == 0) {
+      if (frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0) ++corrupt_;
+      if (frame->width <= 0 || frame->height <= 0 || frame->data[0] == nullptr) continue;
+      if (std::max(frame->width, frame->height) > options_.max_side) {
+        refuse_size(frame->width, frame->height);
+      }
+      return frame;
+    }
+    if (result == AVERROR_EOF) return nullptr;
+    if (result != AVERROR(EAGAIN)) {
+      ++corrupt_;
+      if (ending_ != Ending::kNone && ++bad_reads_ > kMaxBadReads) return nullptr;
+      continue;
+    }
+    feed();
+  }
+}
+
+void MediaReader::feed() {
+  const double patience = access_ == Access::kLive   ? options_.stall_seconds
+                          : access_ == Access::kHttp ? kHttpSeconds
+                          : access_ == Access::kPipe ? kForever
+                                                     : kFileSeconds;
+  // Armed once a packet: errors on the way to it must not start the time again.
+  if (!watch_.armed()) watch_.arm(patience);
+  const int result = av_read_frame(format_.get(), packet_.get());
+  if (result == AVERROR(EAGAIN)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    return;
+  }
+  if (result == AVERROR_INVALIDDATA && ++bad_reads_ <= kMaxBadReads && !watch_.expired()) {
+    ++corrupt_;
+    return;
+  }
+  if (result < 0) return end(result);
+  // When a live stream's time is over, libav first hands out the packet it held back to complete;
+  // the next read then says that time is over.
+  if (access_ != Access::kLive || !watch_.expired()) watch_.disarm();
+
+  const AVPacket& packet = *packet_;
+  const bool ours = packet.stream_index == stream_->index && packet.size > 0;
+  const bool damaged = trusts_corrupt_flag_ && (packet.flags & AV_PKT_FLAG_CORRUPT) != 0;
+  if (ours && damaged) ++corrupt_;
+  if (ours && !damaged && (!wait_for_key_ || (packet.flags & AV_PKT_FLAG_KEY) != 0)) {
+    wait_for_key_ = false;
+    bad_reads_ = 0;
+    if (avcodec_send_packet(decoder_.get(), &packet) < 0) ++corrupt_;
+  }
+  av_packet_unref(packet_.get());
+}
+
+void MediaReader::end(int error) {
+  ending_error_ = error;
+  ending_ = error == AVERROR_EOF          ? Ending::kEnd
+            : watch_.stopped()            ? Ending::kStopped
+            : watch_.expired()            ? Ending::kStalled
+            : error == AVERROR(ETIMEDOUT) ? Ending::kStalled
+                                          : Ending::kFailed;
+  watch_.disarm();
+  avcodec_send_packet(decoder_.get(), nullptr);  // the frames inside still come out
+}
+
+std::string MediaReader::ending_text() const {
+  return ending_ == Ending::kStalled ? "stalled" : av_error_text(ending_error_);
+}
+
+bool MediaReader::seek_once(std::int64_t timestamp) {
+  watch_.arm(kFileSeconds);
+  const int result = av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD);
+  watch_.disarm();
+  if (result < 0) return false;
+  avcodec_flush_buffers(decoder_.get());
+  wait_for_key_ = true;
+  ending_ = Ending::kNone;
+  return true;
+}
+
+bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
+  // Before the first time: seeks without an index compare decoding times, which come earlier.
+  return seek_once(first - second) || seek_once(first);
+}
+
+AvFrame MediaReader::seek(std::int64_t timestamp) {
+  const std::int64_t first = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
+  const std::int64_t second =
+      std::max<std::int64_t>(1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
+  // Formats without an index (MPEG-TS) land anywhere near: then the first whole frame may lie
+  // behind the target, so step further and further back.
+  for (std::int64_t back = 0;; back = back == 0 ? second : 2 * back) {
+    const std::int64_t target = timestamp - back;
+    const bool to_start = target <= first;
+    if (!(to_start ? rewind(first, second) : seek_once(target))) return read();
+    AvFrame frame = read();
+    const bool before = frame && (frame->best_effort_timestamp == AV_NOPTS_VALUE ||
+                                  frame->best_effort_timestamp <= timestamp);
+    if (before || to_start || watch_.stopped()) return frame;
+  }
+}
+
+}  // namespace peregrine::video

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "peregrine/frame.h"
+
+namespace peregrine::video {
+
+/// One of the eight ways to turn or mirror a picture: first transposed (rows become columns), then
+/// mirrored along x and y.
+struct Orientation {
+  bool transpose = false;
+  bool flip_x = false;
+  bool flip_y = false;
+  bool is_upright() const { return !transpose && !flip_x && !flip_y; }
+};
+
+/// From a display matrix as in MP4 and libav (nine 16.16 numbers, row vectors): the nearest of the
+/// eight orientations.
+Orientation orientation_of(const std::int32_t* display_matrix);
+
+/// Turns one plane of `width` x `height` (as stored) elements of `element_bytes` (1, 2 or 3) bytes
+/// into `target`, which is height x width when transposed. Strides in bytes, of either sign.
+void orient_plane(const Orientation& orientation, Plane source, int width, int height,
+                  int element_bytes, std::uint8_t* target, std::int64_t target_stride);
+
+}  // namespace peregrine::video

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "vision/output_decoder.h"
+
+namespace peregrine::vision {
+
+/// Detect, segment, pose and obb, over each box head.
+std::unique_ptr<OutputDecoder> make_box_decoder(const TaskSpec& spec, const DecodeOptions& options);
+std::unique_ptr<OutputDecoder> make_classify_decoder(const TaskSpec& spec);
+std::unique_ptr<OutputDecoder> make_embed_decoder(const TaskSpec& spec);
+
+/// The output at `index`, checked: present, float32, packed, on the host, of `rank` dimensions and
+/// with picture `item` in its batch. Throws `Error(kInvalidShape)`.
+const TensorView& output_at(std::span<const TensorView> outputs, int index, std::size_t rank,
+                            int item);
+
+/// One picture's row of an output [batch, n] or [batch, n, 1, 1], checked alike.
+std::span<const float> row_at(std::span<const TensorView> outputs, int index, int item);
+
+/// Scales to unit length; a row of zeros stays.
+void normalize(std::span<float> row);
+
+}  // namespace peregrine::vision

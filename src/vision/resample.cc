@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vision/resample.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "peregrine/error.h"
+#include "vision/row_kernels.h"
+
+namespace peregrine::vision {
+namespace {
+
+using Row = std::vector<std::int16_t>;
+using RgbRow = std::array<Row, 3>;
+
+/// Where each output pixel of one axis lies between two source pixels.
+struct Axis {
+  std::vector<std::int32_t> first;
+  std::vector<float> weight;  ///< of `first + 1`
+  int begin = 0, end = 0;     ///< output pixels that the resized region covers
+};
+
+struct Scratch {
+  Axis x, y;
+  std::array<RgbRow, 2> rgb;   // the two source rows around an output row
+  std::array<int, 2> rgb_row;  // which rows they are; -1: none
+  RgbRow blended;
+  Row chroma[2];       // vertically interpolated U, V with one more sample on each side
+  Row chroma_wide[2];  // at luma resolution
+};
+
+Scratch& scratch() {
+  thread_local Scratch instance;
+  return instance;
+}
+
+void map_axis(int region_begin, int region_size, int resized, int offset, int size, Axis& axis) {
+  axis.begin = std::clamp(offset, 0, size);
+  axis.end = std::clamp(offset + resized, axis.begin, size);
+  const auto count = static_cast<std::size_t>(axis.end - axis.begin);
+  axis.first.resize(count);
+  axis.weight.resize(count);
+  const double step = static_cast<double>(region_size) / resized;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double pixel = axis.begin - offset + static_cast<double>(i);
+    const double source =
+        std::clamp((pixel + 0.5) * step - 0.5, 0.0, static_cast<double>(region_size - 1));
+    const int first = static_cast<int>(source);
+    axis.first[i] = region_begin + first;
+    axis.weight[i] = static_cast<float>(source - first);
+  }
+}
+
+std::int16_t fixed(double value) { return static_cast<std::int16_t>(std::lround(value * 32768)); }
+
+// Gains from the luma coefficients Kr and Kb of each recommendation (BT.601-7, BT.709-6,
+// BT.2020-2).
+FixedColor to_fixed(ColorMatrix matrix, ColorRange range) {
+  double kr = 0.2126, kb = 0.0722;
+  if (matrix == ColorMatrix::kBt601) kr = 0.299, kb = 0.114;
+  if (matrix == ColorMatrix::kBt2020) kr = 0.2627, kb = 0.0593;
+  const double kg = 1 - kr - kb;
+  const bool limited = range == ColorRange::kLimited;
+  const double luma = limited ? 255.0 / 219 : 1.0;
+  const double chroma = limited ? 255.0 / 224 : 1.0;
+  FixedColor color;
+  color.luma_offset = limited ? 16 : 0;
+  color.luma = fixed(luma / 2);
+  color.red_v = fixed(2 * (1 - kr) * chroma / 4);
+  color.blue_u = fixed(2 * (1 - kb) * chroma / 4);
+  color.green_u = fixed(2 * kb * (1 - kb) / kg * chroma / 4);
+  color.green_v = fixed(2 * kr * (1 - kr) / kg * chroma / 4);
+  return color;
+}
+
+const std::uint8_t* row_of(const Frame& frame, int plane, int y) {
+  const Plane& from = frame.planes[static_cast<std::size_t>(plane)];
+  return from.data + from.stride * y;
+}
+
+// Columns [begin, end) of the picture, `begin` even; index 0 of a row buffer is column `begin`.
+struct Columns {
+  int begin = 0, end = 0;
+  int count() const { return end - begin; }
+};
+
+// U and V of luma row `y` at luma resolution, for the 4:2:0 formats.
+PEREGRINE_ROW_KERNEL void interpolate_chroma(const Frame& frame, int y, Columns columns,
+                                             Scratch& memory) {
+  const int chroma_height = (frame.info.height + 1) / 2;
+  const int chroma_width = (frame.info.width + 1) / 2;
+  const int near = y / 2;
+  const int far = std::clamp(near + (y % 2 == 0 ? -1 : 1), 0, chroma_height - 1);
+  // One sample more on each side, where the picture has one.
+  const int begin = columns.begin / 2, end = (columns.end + 1) / 2;
+  const int from = std::max(begin - 1, 0), to = std::min(end + 1, chroma_width);
+  std::int16_t* u = memory.chroma[0].data() + 1;
+  std::int16_t* v = memory.chroma[1].data() + 1;
+  const int shift = from - begin;
+  if (frame.format == PixelFormat::kNv12) {
+    blend_chroma_pairs(row_of(frame, 1, near) + 2 * from, row_of(frame, 1, far) + 2 * from,
+                       to - from, u + shift, v + shift);
+  } else {
+    blend_chroma_rows(row_of(frame, 1, near) + from, row_of(frame, 1, far) + from, to - from,
+                      u + shift);
+    blend_chroma_rows(row_of(frame, 2, near) + from, row_of(frame, 2, far) + from, to - from,
+                      v + shift);
+  }
+  for (std::int16_t* each : {u, v}) {
+    if (from == begin) each[-1] = each[0];
+    if (to == end) each[end - begin] = each[end - begin - 1];
+  }
+  widen_chroma(u, end - begin, memory.chroma_wide[0].data());
+  widen_chroma(v, end - begin, memory.chroma_wide[1].data());
+}
+
+PEREGRINE_ROW_KERNEL void convert_row(const Frame& frame, int y, Columns columns, FixedColor color,
+                                      Scratch& memory, RgbRow& out) {
+  std::int16_t* red = out[0].data();
+  std::int16_t* green = out[1].data();
+  std::int16_t* blue = out[2].data();
+  const int count = columns.count();
+  std::int16_t* u = memory.chroma_wide[0].data();
+  std::int16_t* v = memory.chroma_wide[1].data();
+  switch (frame.format) {
+    case PixelFormat::kRgb24:
+      split_rgb(row_of(frame, 0, y) + 3 * columns.begin, count, red, green, blue);
+      return;
+    case PixelFormat::kGray8:
+      luma_to_gray(row_of(frame, 0, y) + columns.begin, count, color, red);
+      std::copy_n(red, count, green);
+      std::copy_n(red, count, blue);
+      return;
+    case PixelFormat::kYuv444p:
+      center_chroma(row_of(frame, 1, y) + columns.begin, count, u);
+      center_chroma(row_of(frame, 2, y) + columns.begin, count, v);
+      break;
+    case PixelFormat::kYuv420p:
+    case PixelFormat::kNv12: interpolate_chroma(frame, y, columns, memory); break;
+    case PixelFormat::kP010: return;  // refused by `resample`
+  }
+  yuv_to_rgb(row_of(frame, 0, y) + columns.begin, u, v, count, color, red, green, blue);
+}
+
+// Makes slot `slot` hold source row `row`, converted now unless it was already.
+PEREGRINE_ROW_KERNEL void load_row(const Frame& frame, int row, std::size_t slot, Columns columns,
+                                   FixedColor color, Scratch& memory) {
+  if (memory.rgb_row[slot] == row) return;
+  convert_row(frame, row, columns, color, memory, memory.rgb[slot]);
+  memory.rgb_row[slot] = row;
+}
+
+void size_scratch(Scratch& memory, Columns columns) {
+  // One pixel past the end is read with weight 0, and chroma comes in pairs.
+  const auto width = static_cast<std::size_t>(columns.count()) + 4;
+  const auto grow = [](Row& row, std::size_t size) {
+    if (row.size() < size) row.resize(size);
+  };
+  for (RgbRow* rows : {&memory.rgb[0], &memory.rgb[1], &memory.blended}) {
+    for (Row& row : *rows) grow(row, width);
+  }
+  for (int i = 0; i < 2; ++i) {
+    grow(memory.chroma[i], width / 2 + 4);
+    grow(memory.chroma_wide[i], width);
+  }
+  memory.rgb_row = {-1, -1};
+}
+
+PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& job, float* out) {
+  Scratch& memory = scratch();
+  map_axis(job.region_x, job.region_width, job.resized_width, job.left, job.width, memory.x);
+  map_axis(job.region_y, job.region_height, job.resized_height, job.top, job.height, memory.y);
+  const Axis &x = memory.x, &y = memory.y;
+  const FixedColor color = to_fixed(frame.matrix, frame.range);
+  const auto plane = static_cast<std::size_t>(job.width) * static_cast<std::size_t>(job.height);
+
+  Columns columns;
+  if (x.begin < x.end) {
+    columns.begin = x.first.front() / 2 * 2;
+    columns.end = std::min(x.first.back() + 2, frame.info.width);
+    for (std::int32_t& first : memory.x.first) first -= columns.begin;
+  }
+  size_scratch(memory, columns);
+
+  for (int line = 0; line < job.height; ++line) {
+    float* const target =
+        out + static_cast<std::size_t>(line) * static_cast<std::size_t>(job.width);
+    if (line < y.begin || line >= y.end) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        std::fill_n(target + c * plane, job.width, job.padding[c]);
+      }
+      continue;
+    }
+    const auto index = static_cast<std::size_t>(line - y.begin);
+    const int row = y.first[index];
+    const auto weight =
+        static_cast<std::int16_t>(std::min(std::lround(y.weight[index] * 32768), 32767L));
+    // The row below of the line before is often the row above of this one.
+    if (memory.rgb_row[1] == row) {
+      std::swap(memory.rgb[0], memory.rgb[1]);
+      std::swap(memory.rgb_row[0], memory.rgb_row[1]);
+    }
+    load_row(frame, row, 0, columns, color, memory);
+    const bool blend = weight > 0;
+    if (blend) load_row(frame, row + 1, 1, columns, color, memory);
+    for (std::size_t c = 0; c < 3; ++c) {
+      const std::int16_t* from = memory.rgb[0][c].data();
+      if (blend) {
+        blend_rows(from, memory.rgb[1][c].data(), columns.count(), weight,
+                   memory.blended[c].data());
+        from = memory.blended[c].data();
+      }
+      float* const channel = target + c * plane;
+      std::fill_n(channel, x.begin, job.padding[c]);
+      resize_row(from, x.first.data(), x.weight.data(), x.end - x.begin,
+                 job.scale[c] / static_cast<float>(blend ? kBlendedOne : kRgbOne), job.bias[c],
+                 channel + x.begin);
+      std::fill_n(channel + x.end, job.width - x.end, job.padding[c]);
+    }
+  }
+}
+
+void resample_portable(const Frame& frame, const ResampleJob& job, float* out) {
+  resample_body(frame, job, out);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void resample_avx2(const Frame& frame, const ResampleJob& job, float* out) {
+  resample_body(frame, job, out);
+}
+#endif
+
+}  // namespace
+
+Simd best_simd() {
+#if defined(__x86_64__)
+  static const bool avx2 = __builtin_cpu_supports("avx2");
+  if (avx2) return Simd::kAvx2;
+#endif
+  return Simd::kPortable;
+}
+
+void resample(const Frame& frame, const ResampleJob& job, float* out, Simd simd) {
+  if (!frame.device.is_cpu() || frame.format == PixelFormat::kP010 || frame.empty() ||
+      job.region_width <= 0 || job.region_height <= 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string("preprocess on the CPU takes 8-bit frames of at least 1x1 in host "
+                            "memory; this one is ") +
+                    (frame.empty() ? "empty" : to_string(frame.format)) + " on " +
+                    to_string(frame.device));
+  }
+#if defined(__x86_64__)
+  if (simd == Simd::kAvx2) return resample_avx2(frame, job, out);
+#endif
+  (void)simd;
+  resample_portable(frame, job, out);
+}
+
+}  // namespace peregrine::vision

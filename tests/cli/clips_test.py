@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Both shared clips, every frame, against the independent reference in tests/data/expected (tools/reference made it).
+
+usage: clips_test.py PEREGRINE; exits with 77 (skipped) where the shared models and clips are not there.
+"""
+import collections
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import program
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHARED = program.shared_folder()
+MODEL = SHARED / "models" / "coco" / "yolo11n.onnx"
+PEREGRINE = ""
+
+
+class ClipsTest(unittest.TestCase):
+    def run_clip(self, name, *flags):
+        folder = tempfile.TemporaryDirectory(prefix="peregrine-clips-")
+        self.addCleanup(folder.cleanup)
+        out = pathlib.Path(folder.name) / "out.jsonl"
+        subprocess.run([PEREGRINE, "run", SHARED / "video" / f"{name}.mp4", "--model", MODEL, "--jsonl", out, *flags],
+                       check=True, stderr=subprocess.DEVNULL, timeout=900)
+        return out
+
+    def compare(self, name, out):
+        done = subprocess.run([sys.executable, ROOT / "tools" / "compare_detections.py",
+                               ROOT / "tests" / "data" / "expected" / f"{name}.yolo11n.jsonl", out],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_cars(self):
+        self.compare("car-detection", self.run_clip("car-detection"))
+
+    def test_people_keep_one_identity_each(self):
+        name = "one-by-one-person-detection"
+        out = self.run_clip(name, "--track")
+        frames = collections.defaultdict(list)  # of each person's track
+        for line in map(json.loads, out.read_text().splitlines()):
+            people = [d for d in line["detections"] if d["label"] == "person" and d["score"] >= 0.5]
+            for person in people:
+                frames[person.get("track")].append(line["frame"])
+        # Six people walk through, one at a time; seen on the annotated video.
+        self.assertEqual(len(frames), 6, dict.fromkeys(frames))
+        spans = sorted((seen[0], seen[-1]) for seen in frames.values())
+        for before, after in zip(spans, spans[1:]):
+            self.assertLess(before[1], after[0])
+
+
+if __name__ == "__main__":
+    PEREGRINE = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    if not MODEL.exists():
+        print(f"skipped: needs {MODEL}")
+        sys.exit(77)
+    unittest.main(verbosity=2)

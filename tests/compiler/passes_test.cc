@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each pass does its work, leaves alone what it must, and keeps the answers.
+#include "compiler/passes.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "compiler/compile_graph.h"
+#include "compiler/pass_testing.h"
+#include "model/model_builder.h"
+#include "model/reference/interpreter.h"
+#include "model/shape_inference.h"
+
+namespace peregrine {
+namespace testing {
+
+model::Graph expect_unchanged(const model::Graph& graph,
+                              const std::function<void(model::Graph&)>& pass, int batch,
+                              float tolerance) {
+  model::Graph before = graph.clone();
+  model::infer(before, {.batch = batch});
+  model::Graph after = before.clone();
+  pass(after);
+  std::vector<Tensor> inputs;
+  for (const model::Value* input : before.inputs()) {
+    inputs.push_back(noise(input->shape, static_cast<unsigned>(inputs.size()) + 7));
+  }
+  const std::vector<Tensor> expected = model::run_graph(before, inputs);
+  const std::vector<Tensor> actual = model::run_graph(after, inputs);
+  EXPECT_EQ(after.output_names(), before.output_names());
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    EXPECT_EQ(actual[k].shape(), expected[k].shape());
+    EXPECT_EQ(after.outputs()[k]->shape, expected[k].shape()) << "shapes stay known";
+    const auto wanted = expected[k].as<float>();
+    const auto got = actual[k].as<float>();
+    float largest = 0;
+    float worst = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      largest = std::max(largest, std::abs(wanted[i]));
+      worst = std::max(worst, std::abs(wanted[i] - got[i]));
+    }
+    EXPECT_GT(largest, 0) << "the test computes nothing";
+    EXPECT_LE(worst, tolerance * largest) << "output " << k;
+  }
+  return after;
+}
+
+int count(const model::Graph& graph, model::Op op) {
+  return static_cast<int>(graph.nodes(op).size());
+}
+
+}  // namespace testing
+
+namespace {
+
+using compiler::compile_graph;
+using model::Graph;
+using model::Ints;
+using model::Op;
+using testing::attributes;
+using testing::count;
+using testing::expect_unchanged;
+using testing::ModelBuilder;
+using Residual = model::Epilogue::Residual;
+
+const model::Attributes kSame3x3 = attributes({{"pads", Ints{1, 1, 1, 1}}});
+
+ModelBuilder conv_model() {
+  ModelBuilder model;
+  model.input("x", {-1, 4, 6, 6}).weights("w", {5, 4, 3, 3}, 1, 0.2F).weights("b", {5}, 2);
+  model.node("Conv", {"x", "w", "b"}, {"c"}, kSame3x3);
+  return model;
+}
+
+TEST(RemoveNoOps, TakesOutWhatMovesNothing) {
+  ModelBuilder model = conv_model();
+  model.node("Identity", {"c"}, {"c1"}).node("Dropout", {"c1"}, {"c2"});
+  model.node("Cast", {"c2"}, {"c3"}, attributes({{"to", std::int64_t{1}}}));
+  model.ints("flat", {0, -1}).ints("again", {0, 5, 36}).ints("axes", {1});
+  model.node("Reshape", {"c3", "flat"}, {"r"}).node("Reshape", {"r", "again"}, {"r2"});
+  model.node("Unsqueeze", {"r2", "axes"}, {"u"}).node("Squeeze", {"u", "axes"}, {"s"});
+  model.node("Transpose", {"s"}, {"t"}, attributes({{"perm", Ints{0, 2, 1}}}));
+  model.node("Transpose", {"t"}, {"t2"}, attributes({{"perm", Ints{0, 2, 1}}}));
+  model.floats("one", {}, std::vector<float>{1}).node("Mul", {"t2", "one"}, {"m"});
+  model.node("Relu", {"m"}, {"y"}).output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::remove_no_ops);
+  EXPECT_EQ(graph.nodes().size(), 3U);  // Conv, one Reshape, Relu
+  EXPECT_EQ(count(graph, Op::kReshape), 1);
+}
+
+TEST(RemoveNoOps, KeepsAnOutputThatIsAnInput) {
+  ModelBuilder model;
+  model.input("x", {-1, 4}).node("Identity", {"x"}, {"y"}).output("y");
+  EXPECT_EQ(expect_unchanged(model.graph(), compiler::remove_no_ops).nodes().size(), 1U);
+}
+
+TEST(FoldAffine, IntoConvTransposedConvAndGemm) {
+  const std::vector<float> variance{0.5F, 1, 2, 0.1F, 3, 1};
+  for (const int groups : {1, 2}) {
+    ModelBuilder model;
+    model.input("x", {-1, 4, 5, 5}).weights("w", {6, 4 / groups, 3, 3}, 1);
+    model.node("Conv", {"x", "w"}, {"c"}, attributes({{"group", std::int64_t{groups}}}));
+    model.weights("g", {6}, 3).weights("s", {6}, 4).weights("m", {6}, 5).floats("v", {6}, variance);
+    model.node("BatchNormalization", {"c", "g", "s", "m", "v"}, {"n"});
+    model.weights("w2", {6, 6 / groups, 2, 2}, 6);
+    model.node("ConvTranspose", {"n", "w2"}, {"c2"},
+               attributes({{"group", std::int64_t{groups}}, {"strides", Ints{2, 2}}}));
+    model.node("BatchNormalization", {"c2", "g", "s", "m", "v"}, {"n2"});
+    model.node("GlobalAveragePool", {"n2"}, {"p"})
+        .node("Flatten", {"p"}, {"f"})
+        .weights("w3", {6, 6}, 8);
+    model.node("Gemm", {"f", "w3"}, {"d"}, attributes({{"transB", std::int64_t{1}}}));
+    model.node("BatchNormalization", {"d", "g", "s", "m", "v"}, {"y"}).output("y");
+    const Graph graph = expect_unchanged(model.graph(), compiler::fold_affine);
+    EXPECT_EQ(count(graph, Op::kBatchNormalization), 0);
+    EXPECT_EQ(count(graph, Op::kMul) + count(graph, Op::kAdd), 0);
+  }
+}
+
+TEST(FoldAffine, FoldsArithmeticPerChannelAndRewritesWhatStandsAlone) {
+  ModelBuilder model = conv_model();
+  model.weights("scale", {5, 1, 1}, 3).weights("shift", {1, 5, 1, 1}, 4);
+  model.node("Mul", {"scale", "c"}, {"m"})
+      .node("Add", {"m", "shift"}, {"a"})
+      .node("Relu", {"a"}, {"r"});
+  model.weights("g", {5}, 5).floats("v", {5}, std::vector<float>{1, 2, 3, 4, 5});
+  model.node("BatchNormalization", {"r", "g", "g", "g", "v"}, {"y"}).output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::fold_affine);
+  EXPECT_EQ(count(graph, Op::kMul), 1);
+  EXPECT_EQ(count(graph, Op::kAdd), 1);
+  EXPECT_EQ(count(graph, Op::kBatchNormalization), 0);
+}
+
+TEST(FoldAffine, LeavesAConvolutionThatOthersRead) {
+  ModelBuilder model = conv_model();
+  model.weights("scale", {5, 1, 1}, 3)
+      .node("Mul", {"c", "scale"}, {"m"})
+      .node("Add", {"m", "c"}, {"y"})
+      .output("y");
+  EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::fold_affine), Op::kMul), 1);
+}
+
+TEST(RecogniseActivations, FindsSiluHardSwishMishAndBothGelus) {
+  ModelBuilder model;
+  model.input("x", {-1, 3, 4, 4}).output("y");
+  model.node("Sigmoid", {"x"}, {"s"}).node("Mul", {"s", "x"}, {"silu"});
+  model.floats("q", {}, std::vector<float>{1.702F}).node("Mul", {"silu", "q"}, {"sq"});
+  model.node("Sigmoid", {"sq"}, {"sg"}).node("Mul", {"silu", "sg"}, {"quick"});
+  model.node("HardSigmoid", {"quick"}, {"h"}, attributes({{"alpha", 1.0F / 6}, {"beta", 0.5F}}));
+  model.node("Mul", {"quick", "h"}, {"swish"});
+  model.node("Softplus", {"swish"}, {"sp"})
+      .node("Tanh", {"sp"}, {"th"})
+      .node("Mul", {"swish", "th"}, {"mish"});
+  model.floats("r2", {}, std::vector<float>{1.41421356F}).floats("one", {}, std::vector<float>{1});
+  model.floats("half", {}, std::vector<float>{0.5F}).floats("three", {}, std::vector<float>{3});
+  model.node("Div", {"mish", "r2"}, {"e0"})
+      .node("Erf", {"e0"}, {"e1"})
+      .node("Add", {"e1", "one"}, {"e2"});
+  model.node("Mul", {"mish", "e2"}, {"e3"}).node("Mul", {"e3", "half"}, {"gelu"});
+  model.floats("k", {}, std::vector<float>{0.044715F})
+      .floats("p", {}, std::vector<float>{0.7978845608F});
+  model.node("Pow", {"gelu", "three"}, {"t0"})
+      .node("Mul", {"t0", "k"}, {"t1"})
+      .node("Add", {"gelu", "t1"}, {"t2"});
+  model.node("Mul", {"t2", "p"}, {"t3"})
+      .node("Tanh", {"t3"}, {"t4"})
+      .node("Add", {"t4", "one"}, {"t5"});
+  model.node("Mul", {"gelu", "half"}, {"t6"}).node("Mul", {"t6", "t5"}, {"y"});
+  const Graph graph = expect_unchanged(model.graph(), compiler::recognise_activations);
+  EXPECT_EQ(count(graph, Op::kSilu), 2);
+  EXPECT_EQ(count(graph, Op::kHardSwish), 1);
+  EXPECT_EQ(count(graph, Op::kMish), 1);
+  EXPECT_EQ(count(graph, Op::kGelu), 2);
+  EXPECT_EQ(graph.nodes().size(), 6U);
+  EXPECT_NE(std::ranges::find(graph.nodes(Op::kSilu)[0]->origins(), "/Sigmoid_s"),
+            graph.nodes(Op::kSilu)[0]->origins().end());
+}
+
+TEST(RecogniseActivations, LeavesOtherGates) {
+  ModelBuilder model;
+  model.input("x", {-1, 3}).input("z", {-1, 3}).output("y");
+  model.node("Sigmoid", {"x"}, {"s"}).node("Mul", {"s", "z"}, {"y"});
+  EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::recognise_activations), Op::kSilu), 0);
+}
+
+TEST(RecogniseLayerNorm, FindsTheFormulaWithAndWithoutBias) {
+  for (const bool bias : {true, false}) {
+    ModelBuilder model;
+    model.input("x", {-1, 7, 8}).weights("g", {8}, 1).weights("b", {8}, 2);
+    model.floats("two", {}, std::vector<float>{2}).floats("eps", {}, std::vector<float>{1e-6F});
+    model.node("ReduceMean", {"x"}, {"m"}, attributes({{"axes", Ints{-1}}}))
+        .node("Sub", {"x", "m"}, {"d"});
+    model.node("Pow", {"d", "two"}, {"q"})
+        .node("ReduceMean", {"q"}, {"v"}, attributes({{"axes", Ints{2}}}));
+    model.node("Add", {"v", "eps"}, {"e"})
+        .node("Sqrt", {"e"}, {"r"})
+        .node("Div", {"d", "r"}, {"n"});
+    model.node("Mul", {"n", "g"}, {bias ? "s" : "y"});
+    if (bias) model.node("Add", {"s", "b"}, {"y"});
+    model.output("y");
+    const Graph graph = expect_unchanged(model.graph(), compiler::recognise_layer_norm);
+    EXPECT_EQ(graph.nodes().size(), 1U);
+    EXPECT_EQ(count(graph, Op::kLayerNormalization), 1);
+  }
+}
+
+TEST(FuseActivation, ConvGemmAndMatMulTakeTheirs) {
+  ModelBuilder model = conv_model();
+  model.node("LeakyRelu", {"c"}, {"l"}, attributes({{"alpha", 0.1F}}));
+  model.floats("zero", {}, std::vector<float>{0}).floats("six", {}, std::vector<float>{6});
+  model.weights("w2", {5, 5, 1, 1}, 4)
+      .node("Conv", {"l", "w2"}, {"c2"})
+      .node("Clip", {"c2", "zero", "six"}, {"k"});
+  model.weights("w3", {6, 6}, 5)
+      .node("MatMul", {"k", "w3"}, {"mm"})
+      .node("Tanh", {"mm"}, {"y"})
+      .output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::fuse_activation);
+  EXPECT_EQ(graph.nodes().size(), 3U);
+}
+
+TEST(FuseActivation, LeavesWhatOthersRead) {
+  ModelBuilder model = conv_model();
+  model.node("Relu", {"c"}, {"r"}).node("Add", {"r", "c"}, {"y"}).output("y");
+  EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::fuse_activation), Op::kRelu), 1);
+}
+
+TEST(FuseResidual, BeforeAndAfterTheActivation) {
+  ModelBuilder resnet = conv_model();
+  resnet.weights("w2", {5, 4, 1, 1}, 9).node("Conv", {"x", "w2"}, {"short"});
+  resnet.node("Add", {"short", "c"}, {"s"}).node("Relu", {"s"}, {"y"}).output("y");
+  const auto fuse = [](Graph& graph) {
+    compiler::fuse_activation(graph);
+    compiler::fuse_residual(graph);
+    compiler::fuse_activation(graph);
+  };
+  const Graph before = expect_unchanged(resnet.graph(), fuse);
+  EXPECT_EQ(before.nodes().size(), 2U);
+  EXPECT_EQ(before.nodes()[1]->epilogue.residual, Residual::kBeforeActivation);
+  EXPECT_EQ(before.nodes()[1]->epilogue.activation, Op::kRelu);
+
+  ModelBuilder yolo = conv_model();
+  yolo.node("Relu", {"c"}, {"r"}).weights("w2", {5, 5, 1, 1}, 9).node("Conv", {"r", "w2"}, {"c2"});
+  yolo.node("Sigmoid", {"c2"}, {"a"})
+      .node("Add", {"r", "a"}, {"s"})
+      .node("Relu", {"s"}, {"y"})
+      .output("y");
+  const Graph after = expect_unchanged(yolo.graph(), fuse);
+  EXPECT_EQ(after.nodes().size(), 3U) << "the ReLU after the sum stays";
+  EXPECT_EQ(after.nodes()[1]->epilogue.residual, Residual::kAfterActivation);
+}
+
+TEST(FoldAffine, IntoMatMulAlongItsColumns) {
+  ModelBuilder model;
+  model.input("x", {-1, 3, 8}).weights("w", {8, 6}, 1).weights("b", {6}, 2).weights("p", {3, 6}, 3);
+  model.floats("s", {}, std::vector<float>{0.3F}).weights("g", {1, 1, 6}, 4);
+  model.node("MatMul", {"x", "w"}, {"m"})
+      .node("Add", {"b", "m"}, {"a"})
+      .node("Mul", {"a", "s"}, {"a1"});
+  model.node("Mul", {"a1", "g"}, {"a2"}).node("Add", {"a2", "p"}, {"y"}).output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::fold_affine);
+  EXPECT_EQ(graph.nodes().size(), 2U) << "a table of rows is no bias";
+}
+
+TEST(MergeSiblings, ConvsOfOneGeometryAndActivation) {
+  ModelBuilder model = conv_model();
+  model.weights("w2", {3, 4, 3, 3}, 4).weights("w3", {3, 4, 1, 1}, 5);
+  model.node("Conv", {"x", "w2"}, {"c2"}, kSame3x3).node("Conv", {"x", "w3"}, {"c3"});
+  model.node("Concat", {"c2", "c", "c3"}, {"y"}, attributes({{"axis", std::int64_t{1}}}))
+      .output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::merge_sibling_convs);
+  EXPECT_EQ(count(graph, Op::kConv), 2) << "the 1x1 stays alone";
+  EXPECT_EQ(count(graph, Op::kSplit), 1);
+}
+
+TEST(MergeSiblings, Projections) {
+  ModelBuilder model;
+  model.input("x", {-1, 5, 8});
+  for (const char* name : {"q", "k", "v"}) {
+    const std::string n = name;
+    model.weights("w" + n, {8, 4}, static_cast<unsigned>(n[0]))
+        .weights("b" + n, {4}, static_cast<unsigned>(n[0]) + 1);
+    model.node("MatMul", {"x", "w" + n}, {"m" + n}).node("Add", {"m" + n, "b" + n}, {n});
+  }
+  model.node("Mul", {"q", "k"}, {"qk"}).node("Sub", {"qk", "v"}, {"y"}).output("y");
+  const Graph graph = expect_unchanged(model.graph(), [](Graph& g) {
+    compiler::fold_affine(g);
+    compiler::merge_sibling_matmuls(g);
+  });
+  EXPECT_EQ(count(graph, Op::kMatMul), 1);
+  EXPECT_EQ(graph.nodes().size(), 4U);
+}
+
+// Q, K, V as [batch, tokens, heads * depth], as transformers write them.
+TEST(RecogniseAttention, OfTransformers) {
+  ModelBuilder model;
+  model.input("q", {-1, 6, 8})
+      .input("k", {-1, 7, 8})
+      .input("v", {-1, 7, 12})
+      .weights("mask", {1, 1, 6, 7}, 9);
+  model.ints("qs", {0, 6, 2, 4})
+      .ints("ks", {0, 7, 2, 4})
+      .ints("vs", {0, 7, 2, 6})
+      .ints("ys", {0, 6, 12});
+  model.floats("scale", {}, std::vector<float>{0.5F});
+  model.node("Reshape", {"q", "qs"}, {"q1"})
+      .node("Reshape", {"k", "ks"}, {"k1"})
+      .node("Reshape", {"v", "vs"}, {"v1"});
+  model.node("Transpose", {"q1"}, {"q2"}, attributes({{"perm", Ints{0, 2, 1, 3}}}));
+  model.node("Transpose", {"k1"}, {"k2"}, attributes({{"perm", Ints{0, 2, 3, 1}}}));
+  model.node("Transpose", {"v1"}, {"v2"}, attributes({{"perm", Ints{0, 2, 1, 3}}}));
+  model.node("MatMul", {"q2", "k2"}, {"s"})
+      .node("Mul", {"s", "scale"}, {"s1"})
+      .node("Add", {"s1", "mask"}, {"s2"});
+  model.node("Softmax", {"s2"}, {"p"}, attributes({{"axis", std::int64_t{-1}}}))
+      .node("MatMul", {"p", "v2"}, {"o"});
+  model.node("Transpose", {"o"}, {"o1"}, attributes({{"perm", Ints{0, 2, 1, 3}}}))
+      .node("Reshape", {"o1", "ys"}, {"y"});
+  model.output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::recognise_attention);
+  ASSERT_EQ(graph.nodes().size(), 1U);
+  EXPECT_EQ(graph.nodes()[0]->attributes.get_ints("layouts"), (Ints{3, 3, 3, 3}));
+}
+
+// Channels first, as YOLO's C2PSA writes it: V * weights^T.
+TEST(RecogniseAttention, OfYolo) {
+  ModelBuilder model;
+  model.input("q", {-1, 2, 4, 9}).input("k", {-1, 2, 4, 9}).input("v", {-1, 2, 6, 9});
+  model.floats("scale", {}, std::vector<float>{0.3F});
+  model.node("Transpose", {"q"}, {"q1"}, attributes({{"perm", Ints{0, 1, 3, 2}}}))
+      .node("MatMul", {"q1", "k"}, {"s"});
+  model.node("Mul", {"s", "scale"}, {"s1"}).node("Softmax", {"s1"}, {"p"});
+  model.node("Transpose", {"p"}, {"p1"}, attributes({{"perm", Ints{0, 1, 3, 2}}}))
+      .node("MatMul", {"v", "p1"}, {"y"});
+  model.output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::recognise_attention);
+  ASSERT_EQ(graph.nodes().size(), 1U);
+  EXPECT_EQ(graph.nodes()[0]->attributes.get_ints("layouts"), (Ints{1, 1, 1, 1}));
+}
+
+TEST(RecogniseAttention, LeavesWeightsThatOthersRead) {
+  ModelBuilder model;
+  model.input("q", {-1, 2, 5, 4}).input("k", {-1, 2, 4, 5}).input("v", {-1, 2, 5, 6});
+  model.node("MatMul", {"q", "k"}, {"s"})
+      .node("Softmax", {"s"}, {"p"})
+      .node("MatMul", {"p", "v"}, {"y"});
+  model.output("y").output("p");
+  EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::recognise_attention), Op::kAttention),
+            0);
+}
+
+TEST(CompileGraph, ReportsEveryPass) {
+  ModelBuilder model = conv_model();
+  model.node("Sigmoid", {"c"}, {"s"}).node("Mul", {"c", "s"}, {"y"}).output("y");
+  Graph graph = model.graph();
+  model::infer(graph, {.batch = 1});
+  int heard = 0;
+  const auto report = compile_graph(graph, {}, [&](const compiler::PassReport&) { ++heard; });
+  EXPECT_EQ(heard, static_cast<int>(report.size()));
+  EXPECT_EQ(graph.nodes().size(), 1U);
+  EXPECT_EQ(report.back().nodes, 1);
+  EXPECT_EQ(graph.nodes()[0]->epilogue.activation, Op::kSilu);
+  EXPECT_EQ(graph.nodes()[0]->origins().size(), 3U);
+}
+
+}  // namespace
+}  // namespace peregrine

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/op_cases.h"
+
+#include <cmath>
+
+namespace peregrine::testing {
+namespace {
+
+using model::Ints;
+using I = std::int64_t;
+
+model::Attributes conv(Ints pads, Ints strides = {1, 1}, I group = 1, Ints dilations = {1, 1}) {
+  return attributes(
+      {{"pads", pads}, {"strides", strides}, {"group", group}, {"dilations", dilations}});
+}
+model::Attributes pool(Ints kernel, Ints strides, Ints pads, I ceil = 0, I count_padding = -1) {
+  model::Attributes result = attributes(
+      {{"kernel_shape", kernel}, {"strides", strides}, {"pads", pads}, {"ceil_mode", ceil}});
+  if (count_padding >= 0) result.set("count_include_pad", count_padding);
+  return result;
+}
+model::Attributes resize(const char* mode, const char* place,
+                         const char* nearest = "round_prefer_floor") {
+  return attributes({{"mode", std::string(mode)},
+                     {"coordinate_transformation_mode", std::string(place)},
+                     {"nearest_mode", std::string(nearest)}});
+}
+model::Attributes axis(I value) { return attributes({{"axis", value}}); }
+model::Attributes perm(Ints order) { return attributes({{"perm", order}}); }
+model::Attributes grid(const char* mode, const char* padding, I align) {
+  return attributes({{"mode", std::string(mode)},
+                     {"padding_mode", std::string(padding)},
+                     {"align_corners", align}});
+}
+
+std::vector<OpCase> make_cases() {
+  const CaseInput x = activation({2, 8, 9, 7});
+  const CaseInput x1 = activation({2, 6, 10});
+  const CaseInput half = floats({4}, {1, 1, 0.5, 0.5});
+  const CaseInput twice = floats({4}, {1, 1, 2, 2});
+  return {
+      {"stem 3x3 s2",
+       "Conv",
+       {activation({1, 3, 32, 32}), weight({16, 3, 3, 3}), weight({16})},
+       conv({1, 1, 1, 1}, {2, 2})},
+      {"pointwise", "Conv", {x, weight({16, 8, 1, 1}), weight({16})}, {}},
+      {"depthwise 3x3",
+       "Conv",
+       {x, weight({8, 1, 3, 3}), weight({8})},
+       conv({1, 1, 1, 1}, {1, 1}, 8)},
+      {"depthwise 7x7 (ConvNeXt)",
+       "Conv",
+       {x, weight({8, 1, 7, 7})},
+       conv({3, 3, 3, 3}, {1, 1}, 8)},
+      {"grouped, uneven pads", "Conv", {x, weight({12, 2, 3, 3})}, conv({0, 1, 2, 1}, {2, 1}, 4)},
+      {"odd everything",
+       "Conv",
+       {activation({3, 13, 17, 19}), weight({7, 13, 5, 5}), weight({7})},
+       conv({2, 2, 2, 2}, {1, 1}, 1, {2, 2})},
+      {"1x7 kernel", "Conv", {x, weight({4, 8, 1, 7})}, conv({0, 3, 0, 3})},
+      {"patches 4x4 s4 (ViT)",
+       "Conv",
+       {activation({1, 3, 16, 16}), weight({24, 3, 4, 4}), weight({24})},
+       conv({0, 0, 0, 0}, {4, 4})},
+      {"one-dimensional", "Conv", {x1, weight({4, 6, 3})}, attributes({{"pads", Ints{1, 1}}})},
+      {"2x2 s2",
+       "ConvTranspose",
+       {x, weight({8, 5, 2, 2}), weight({5})},
+       attributes({{"strides", Ints{2, 2}}})},
+      {"3x3 s2 padded",
+       "ConvTranspose",
+       {x, weight({8, 3, 3, 3})},
+       attributes({{"strides", Ints{2, 2}},
+                   {"pads", Ints{1, 1, 1, 1}},
+                   {"output_padding", Ints{1, 1}},
+                   {"group", I{2}}})},
+      {"vector bias",
+       "Gemm",
+       {activation({5, 12}), weight({7, 12}), weight({7})},
+       attributes({{"transB", I{1}}})},
+      {"scaled",
+       "Gemm",
+       {activation({12, 5}), weight({12, 7}), weight({1, 7})},
+       attributes({{"transA", I{1}}, {"alpha", 0.5F}, {"beta", 2.0F}})},
+      {"batched", "MatMul", {activation({2, 3, 5, 8}), activation({2, 3, 8, 6})}, {}},
+      {"broadcast weights", "MatMul", {activation({2, 5, 8}), weight({8, 6})}, {}},
+      {"broadcast heads", "MatMul", {activation({2, 3, 4, 8}), activation({2, 1, 8, 4})}, {}},
+      {"attention scores",
+       "Einsum",
+       {activation({2, 3, 4, 5}), activation({2, 3, 6, 5})},
+       attributes({{"equation", std::string("bhqd,bhkd->bhqk")}})},
+      {"3x3 s2", "MaxPool", {x}, pool({3, 3}, {2, 2}, {1, 1, 1, 1})},
+      {"5x5 s1 (SPPF)", "MaxPool", {x}, pool({5, 5}, {1, 1}, {2, 2, 2, 2})},
+      {"ceil", "MaxPool", {x}, pool({2, 2}, {2, 2}, {0, 0, 0, 0}, 1)},
+      {"without padding", "AveragePool", {x}, pool({3, 3}, {2, 2}, {1, 1, 1, 1}, 0, 0)},
+      {"with padding", "AveragePool", {x}, pool({3, 3}, {1, 1}, {1, 1, 1, 1}, 0, 1)},
+      {"whole", "GlobalAveragePool", {x}, {}},
+      {"whole", "GlobalMaxPool", {x}, {}},
+      {"inference",
+       "BatchNormalization",
+       {x, weight({8}), weight({8}), weight({8}), floats({8}, {1, 2, 3, 1, 2, 3, 1, 2})},
+       {}},
+      {"tokens",
+       "LayerNormalization",
+       {x1, weight({10}), weight({10})},
+       attributes({{"axis", I{-1}}, {"epsilon", 1e-6F}})},
+      {"pictures", "InstanceNormalization", {x, weight({8}), weight({8})}, {}},
+      {"last axis", "Softmax", {x1}, axis(-1)},
+      {"channels (DFL)", "Softmax", {activation({2, 16, 4, 5})}, axis(1)},
+      {"log", "LogSoftmax", {x1}, axis(1)},
+      {"unit length", "LpNormalization", {x1}, attributes({{"axis", I{-1}}, {"p", I{2}}})},
+      {"relu", "Relu", {x}, {}},
+      {"leaky", "LeakyRelu", {x}, attributes({{"alpha", 0.1F}})},
+      {"elu", "Elu", {x}, {}},
+      {"sigmoid", "Sigmoid", {x}, {}},
+      {"tanh", "Tanh", {x}, {}},
+      {"erf", "Erf", {x}, {}},
+      {"softplus", "Softplus", {x}, {}},
+      {"hard sigmoid", "HardSigmoid", {x}, attributes({{"alpha", 1.0F / 6}})},
+      {"hard swish", "HardSwish", {x}, {}},
+      {"mish", "Mish", {x}, {}},
+      {"gelu", "Gelu", {x}, {}},
+      {"gelu tanh", "Gelu", {x}, attributes({{"approximate", std::string("tanh")}})},
+      {"prelu", "PRelu", {x, weight({8, 1, 1})}, {}},
+      {"relu6", "Clip", {x, floats({}, {0}), floats({}, {0.5})}, {}},
+      {"exp", "Exp", {x}, {}},
+      {"log", "Log", {positive({2, 5})}, {}},
+      {"sqrt", "Sqrt", {positive({2, 5})}, {}},
+      {"reciprocal", "Reciprocal", {positive({2, 5})}, {}},
+      {"sin", "Sin", {x}, {}},
+      {"cos", "Cos", {x}, {}},
+      {"floor", "Floor", {x}, {}},
+      {"ceil", "Ceil", {x}, {}},
+      {"round", "Round", {x}, {}},
+      {"sign", "Sign", {x}, {}},
+      {"abs", "Abs", {x}, {}},
+      {"channels", "Add", {x, weight({8, 1, 1})}, {}},
+      {"outer", "Mul", {activation({3, 1, 5}), activation({1, 4, 1})}, {}},
+      {"sub", "Sub", {x, x}, {}},
+      {"div", "Div", {activation({2, 5}), positive({2, 5})}, {}},
+      {"square", "Pow", {x, floats({}, {2})}, {}},
+      {"max", "Max", {activation({2, 5}), activation({2, 5})}, {}},
+      {"min", "Min", {activation({2, 5}), activation({5})}, {}},
+      {"mean kept", "ReduceMean", {x, ints({2, 3})}, {}},
+      {"sum", "ReduceSum", {x, ints({1})}, attributes({{"keepdims", I{0}}})},
+      {"max", "ReduceMax", {x, ints({-1})}, {}},
+      {"norm", "ReduceL2", {x, ints({1})}, {}},
+      {"log sum exp", "ReduceLogSumExp", {x1, ints({-1})}, {}},
+      {"nearest 2x (YOLO)",
+       "Resize",
+       {x, absent(), twice},
+       resize("nearest", "asymmetric", "floor")},
+      {"nearest half pixel", "Resize", {x, absent(), twice}, resize("nearest", "half_pixel")},
+      {"linear half pixel",
+       "Resize",
+       {x, absent(), absent(), ints({2, 8, 13, 20})},
+       resize("linear", "half_pixel")},
+      {"linear aligned",
+       "Resize",
+       {x, absent(), absent(), ints({2, 8, 18, 14})},
+       resize("linear", "align_corners")},
+      {"linear down",
+       "Resize",
+       {activation({1, 2, 8, 8}), absent(), half},
+       resize("linear", "pytorch_half_pixel")},
+      {"cubic",
+       "Resize",
+       {x, absent(), absent(), ints({2, 8, 12, 11})},
+       resize("cubic", "half_pixel")},
+      {"bilinear zeros",
+       "GridSample",
+       {activation({2, 3, 6, 5}), activation({2, 4, 3, 2})},
+       grid("linear", "zeros", 0)},
+      {"bilinear border aligned",
+       "GridSample",
+       {activation({2, 3, 6, 5}), activation({2, 4, 3, 2})},
+       grid("linear", "border", 1)},
+      {"nearest reflection",
+       "GridSample",
+       {activation({1, 3, 6, 5}), activation({1, 4, 3, 2})},
+       grid("nearest", "reflection", 0)},
+      {"cubic zeros",
+       "GridSample",
+       {activation({1, 3, 6, 5}), activation({1, 4, 3, 2})},
+       grid("cubic", "zeros", 1)},
+      {"channels", "Concat", {activation({2, 3, 4, 4}), activation({2, 5, 4, 4})}, axis(1)},
+      {"halves", "Split", {x, ints({3, 5})}, axis(1), 2},
+      {"rows, backwards", "Slice", {x, ints({-1}), ints({-9}), ints({2}), ints({-2})}, {}},
+      {"focus",
+       "Slice",
+       {activation({1, 3, 8, 8}), ints({0, 1}), ints({8, 8}), ints({2, 3}), ints({2, 2})},
+       {}},
+      {"to tokens", "Transpose", {x}, perm({0, 2, 3, 1})},
+      {"flat", "Reshape", {x, ints({0, 8, -1})}, {}},
+      {"constant", "Pad", {x, ints({0, 0, 1, 2, 0, 0, 2, 1})}, {}},
+      {"reflect",
+       "Pad",
+       {x, ints({0, 0, 1, 2, 0, 0, 2, 1})},
+       attributes({{"mode", std::string("reflect")}})},
+      {"edge",
+       "Pad",
+       {x, ints({0, 0, 1, 2, 0, 0, 2, 1})},
+       attributes({{"mode", std::string("edge")}})},
+      {"expand", "Expand", {activation({1, 3, 1}), ints({2, 3, 4})}, {}},
+      {"tile", "Tile", {activation({2, 3}), ints({2, 3})}, {}},
+      {"rows", "Gather", {x1, ints({5, 0, -1})}, axis(1)},
+      {"shuffle",
+       "DepthToSpace",
+       {activation({1, 8, 3, 2})},
+       attributes({{"blocksize", I{2}}, {"mode", std::string("CRD")}})},
+      {"unshuffle", "SpaceToDepth", {activation({1, 2, 4, 6})}, attributes({{"blocksize", I{2}}})},
+      {"upper", "Trilu", {activation({5, 6})}, attributes({{"upper", I{1}}})},
+      {"running", "CumSum", {x1, ints({1})}, attributes({{"exclusive", I{1}}})},
+  };
+}
+
+// append, not +: GCC 12 sees an overlap in operator+ that is not there (bug 105651).
+std::string indexed(const char* stem, std::size_t i) {
+  return std::string(stem).append(std::to_string(i));
+}
+
+}  // namespace
+
+const std::vector<OpCase>& op_cases() {
+  static const std::vector<OpCase> cases = make_cases();
+  return cases;
+}
+
+ModelBuilder build_case(const OpCase& row) {
+  ModelBuilder model(20);
+  std::vector<std::string> inputs;
+  for (std::size_t i = 0; i < row.inputs.size(); ++i) {
+    const CaseInput& input = row.inputs[i];
+    inputs.push_back(input.kind == CaseInput::Kind::kAbsent ? std::string() : indexed("x", i));
+    switch (input.kind) {
+      case CaseInput::Kind::kActivation:
+      case CaseInput::Kind::kPositive: model.input(inputs.back(), input.shape); break;
+      case CaseInput::Kind::kWeight:
+        model.weights(inputs.back(), input.shape, static_cast<unsigned>(i) + 1, 0.3F);
+        break;
+      case CaseInput::Kind::kInts:
+        model.ints(inputs.back(), Ints(input.values.begin(), input.values.end()));
+        break;
+      case CaseInput::Kind::kFloats:
+        model.floats(inputs.back(), input.shape,
+                     std::vector<float>(input.values.begin(), input.values.end()));
+        break;
+      case CaseInput::Kind::kAbsent: break;
+    }
+  }
+  std::vector<std::string> outputs;
+  for (int i = 0; i < row.outputs; ++i)
+    outputs.push_back(indexed("y", static_cast<std::size_t>(i)));
+  model.node(row.op, inputs, outputs, row.attributes);
+  for (const std::string& name : outputs) model.output(name);
+  return model;
+}
+
+std::vector<Tensor> case_inputs(const OpCase& row) {
+  std::vector<Tensor> tensors;
+  for (std::size_t i = 0; i < row.inputs.size(); ++i) {
+    const CaseInput& input = row.inputs[i];
+    const bool positive = input.kind == CaseInput::Kind::kPositive;
+    if (input.kind != CaseInput::Kind::kActivation && !positive) continue;
+    tensors.push_back(noise(input.shape, static_cast<unsigned>(i) + 100));
+    for (float& value : tensors.back().as<float>()) {
+      if (positive) value = std::abs(value) + 0.1F;
+    }
+  }
+  return tensors;
+}
+
+}  // namespace peregrine::testing

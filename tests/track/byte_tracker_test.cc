@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+#include <limits>
+#include <random>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "peregrine/error.h"
+#include "track/tracker.h"
+
+namespace peregrine::track {
+namespace {
+
+struct Object {
+  float x, y;  // centre of a box of 40 x 80
+  float score = 0.9f;
+  int class_id = 0;
+};
+
+Detections detections_of(const std::vector<Object>& objects) {
+  Detections detections;
+  for (const Object& object : objects) {
+    detections.boxes.push_back({object.x - 20, object.y - 40, object.x + 20, object.y + 40});
+    detections.scores.push_back(object.score);
+    detections.classes.push_back(object.class_id);
+  }
+  return detections;
+}
+
+using Ids = std::vector<std::int64_t>;
+
+// A tracker and a clock of 30 frames a second.
+class Scene {
+ public:
+  explicit Scene(const ByteTrackOptions& options = {}) : tracker_(make_byte_tracker(options)) {}
+  Ids at(double seconds, const std::vector<Object>& objects) {
+    Detections detections = detections_of(objects);
+    const std::vector<Box> boxes = detections.boxes;
+    tracker_->update(detections, seconds);
+    EXPECT_EQ(detections.boxes, boxes) << "boxes stay as detected";
+    return detections.tracks;
+  }
+  Ids next(const std::vector<Object>& objects) { return at(frame_++ / 30.0, objects); }
+  void skip(int frames) { frame_ += frames; }
+  Tracker& tracker() { return *tracker_; }
+
+ private:
+  std::unique_ptr<Tracker> tracker_;
+  int frame_ = 0;
+};
+
+TEST(ByteTracker, FirstFrameCountsAtOnceLaterObjectsAfterTheSecondSight) {
+  Scene scene;
+  EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+  EXPECT_EQ(scene.next({{100, 100}, {300, 100}}), (Ids{1, kNoTrack}));
+  EXPECT_EQ(scene.next({{100, 100}, {300, 100}}), (Ids{1, 2}));
+}
+
+TEST(ByteTracker, AFlickerGetsNoId) {
+  Scene scene;
+  scene.next({{100, 100}});
+  EXPECT_EQ(scene.next({{100, 100}, {300, 100}}), (Ids{1, kNoTrack}));
+  scene.next({{100, 100}});
+  EXPECT_EQ(scene.next({{100, 100}, {300, 100}}), (Ids{1, kNoTrack}));
+  EXPECT_EQ(scene.next({{100, 100}, {300, 100}}), (Ids{1, 2})) << "ids have no gaps";
+}
+
+TEST(ByteTracker, EmptyFrames) {
+  Scene scene;
+  EXPECT_TRUE(scene.next({}).empty());
+  EXPECT_EQ(scene.next({{100, 100}}), Ids{kNoTrack}) << "only the stream's first frame confirms";
+  EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(scene.next({}).empty());
+  EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+}
+
+TEST(ByteTracker, CrossingObjectsKeepTheirIds) {
+  Scene scene;
+  for (int i = 0; i < 81; ++i) {
+    const float step = 5.0f * i;
+    // Rows 12 px apart: in the middle their boxes overlap by IoU 0.74.
+    const Ids ids = scene.next({{100 + step, 100}, {500 - step, 112}});
+    EXPECT_EQ(ids, (Ids{1, 2})) << "frame " << i;
+  }
+}
+
+TEST(ByteTracker, AnObjectIsFoundAgainBehindAnOcclusion) {
+  Scene scene;
+  for (int i = 0; i < 20; ++i) scene.next({{100 + 4.0f * i, 100}});
+  for (int i = 20; i < 45; ++i) EXPECT_TRUE(scene.next({}).empty());
+  EXPECT_EQ(scene.next({{100 + 4.0f * 45, 100}}), Ids{1}) << "prediction went on meanwhile";
+}
+
+TEST(ByteTracker, LostForLongerThanTheBufferIsANewObject) {
+  // Last seen in frame 9. At 30 fps a buffer of 1 s reaches to frame 39, whatever comes between.
+  for (const auto& [missing, id] : {std::pair{29, std::int64_t{1}}, {30, kNoTrack}}) {
+    Scene scene;
+    for (int i = 0; i < 10; ++i) scene.next({{100, 100}});
+    for (int i = 0; i < missing; ++i) scene.next({});
+    EXPECT_EQ(scene.next({{100, 100}}), Ids{id}) << missing << " frames";
+  }
+}
+
+TEST(ByteTracker, TheBufferIsTimeNotFrames) {
+  Scene scene;
+  for (int i = 0; i < 10; ++i) scene.at(i * 0.1, {{100, 100}});
+  scene.at(1.0, {});
+  EXPECT_EQ(scene.at(1.8, {{100, 100}}), Ids{1}) << "0.9 s after it was last seen";
+  scene.at(1.9, {});
+  scene.at(2.85, {});
+  EXPECT_EQ(scene.at(2.95, {{100, 100}}), Ids{kNoTrack}) << "1.15 s";
+}
+
+TEST(ByteTracker, LowScoresKeepAnIdButDoNotStartOne) {
+  Scene scene;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+  for (int i = 0; i < 40; ++i) {
+    // Longer than the lost buffer: these sightings count.
+    EXPECT_EQ(scene.next({{100, 100, 0.15f}, {300, 100, 0.15f}}), (Ids{1, kNoTrack}));
+  }
+  EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+  EXPECT_EQ(scene.next({{100, 100, 0.05f}}), Ids{kNoTrack}) << "below the low threshold";
+}
+
+TEST(ByteTracker, TheSecondStageDoesNotReviveLostTracks) {
+  Scene scene;
+  for (int i = 0; i < 5; ++i) scene.next({{100, 100}});
+  scene.next({});
+  EXPECT_EQ(scene.next({{100, 100, 0.2f}}), Ids{kNoTrack});
+  EXPECT_EQ(scene.next({{100, 100, 0.9f}}), Ids{1});
+}
+
+TEST(ByteTracker, DroppedFramesAreNoSpecialCase) {
+  // Over 8 dropped frames the object moves past its own width: only prediction finds it.
+  Scene scene;
+  for (int i = 0; i < 12; ++i) EXPECT_EQ(scene.next({{100 + 8.0f * i, 100}}), Ids{1});
+  scene.skip(8);
+  EXPECT_EQ(scene.next({{100 + 8.0f * 20, 100}}), Ids{1}) << "72 px further, 40 px wide";
+}
+
+TEST(ByteTracker, VariableFrameRate) {
+  std::mt19937 random(5);
+  Scene scene;
+  double seconds = -3;  // a PTS may be negative
+  for (int i = 0; i < 300; ++i) {
+    const auto x = static_cast<float>(1000 + 120 * seconds);
+    const auto y = static_cast<float>(1000 - 60 * seconds);
+    EXPECT_EQ(scene.at(seconds, {{x, 100}, {500, y}}), (Ids{1, 2})) << "second " << seconds;
+    seconds += 0.005 + 0.0001 * static_cast<double>(random() % 1500);
+  }
+}
+
+TEST(ByteTracker, AStreamSlowerThanTheBuffer) {
+  Scene scene;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(scene.at(i * 2.0, {{100, 100}}), Ids{1});
+}
+
+TEST(ByteTracker, TimeThatStandsStillOrGoesBackIsTakenAsStill) {
+  Scene scene;
+  scene.at(1, {{100, 100}});
+  EXPECT_EQ(scene.at(1, {{102, 100}}), Ids{1});
+  EXPECT_EQ(scene.at(0.5, {{104, 100}}), Ids{1});
+  EXPECT_EQ(scene.at(1.03, {{106, 100}}), Ids{1});
+}
+
+TEST(ByteTracker, ClassesStayApartUnlessTold) {
+  for (const bool aware : {true, false}) {
+    ByteTrackOptions options;
+    options.class_aware = aware;
+    Scene scene(options);
+    scene.next({{100, 100, 0.9f, 0}, {300, 100, 0.9f, 1}});
+    EXPECT_EQ(scene.next({{100, 100, 0.9f, 0}, {300, 100, 0.9f, 1}}), (Ids{1, 2}));
+    const Ids swapped = scene.next({{100, 100, 0.9f, 1}, {300, 100, 0.9f, 0}});
+    EXPECT_EQ(swapped, aware ? (Ids{kNoTrack, kNoTrack}) : (Ids{1, 2}));
+  }
+}
+
+TEST(ByteTracker, TwoClassesInOnePlaceAreTwoObjects) {
+  Scene scene;
+  for (int i = 0; i < 30; ++i) {
+    const float x = 100 + 3.0f * i;
+    // The rider and the bicycle swap their places in the list.
+    const Ids ids = i % 2 ? scene.next({{x, 100, 0.8f, 0}, {x + 4, 104, 0.7f, 1}})
+                          : scene.next({{x + 4, 104, 0.8f, 1}, {x, 100, 0.7f, 0}});
+    EXPECT_EQ(ids, i % 2 ? (Ids{2, 1}) : (Ids{1, 2})) << i;
+  }
+}
+
+// A detector that reports one object twice gives two tracks; when one of them is lost on the same
+// spot, the elder stays.
+TEST(ByteTracker, ALostTwinIsForgotten) {
+  Scene scene;
+  for (int i = 0; i < 5; ++i) scene.next({{100, 100}});
+  for (int i = 0; i < 5; ++i) scene.next({{100, 100}, {101, 100, 0.5f}});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+  // Were track 2 still lost here, it would take the second box at once.
+  EXPECT_EQ(scene.next({{100, 100}, {101, 100, 0.5f}}), (Ids{1, kNoTrack}));
+}
+
+TEST(ByteTracker, ResetForgetsTracksButNotIds) {
+  Scene scene;
+  scene.next({{100, 100}, {300, 100}});
+  scene.tracker().reset();
+  EXPECT_EQ(scene.at(0, {{100, 100}}), Ids{3}) << "a new first frame, earlier than the last one";
+}
+
+TEST(ByteTracker, BoxesThatAreNoneAreIgnored) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  Detections detections = detections_of({{100, 100}, {200, 100}, {300, 100}, {400, 100}});
+  detections.boxes[1].x2 = detections.boxes[1].x1;
+  detections.boxes[2].y1 = nan;
+  detections.scores[3] = nan;
+  const auto tracker = make_byte_tracker({});
+  for (int i = 0; i < 3; ++i) {
+    tracker->update(detections, i / 30.0);
+    EXPECT_EQ(detections.tracks, (Ids{1, kNoTrack, kNoTrack, kNoTrack}));
+  }
+}
+
+// Objects on circles, with noise, misses and weak sightings: each keeps its id for 10,000 frames.
+Ids ids_of_long_run(int frames) {
+  std::mt19937 random(11);
+  std::uniform_real_distribution<float> uniform(0, 1);
+  Scene scene;
+  Ids all;
+  for (int frame = 0; frame < frames; ++frame) {
+    std::vector<Object> objects;
+    std::vector<int> who;
+    for (int k = 0; k < 8; ++k) {
+      if (frame > 0 && uniform(random) < 0.05f) continue;
+      const float angle = 0.02f * static_cast<float>(frame) * (k % 2 ? 1.0f : -1.0f);
+      const float score = frame > 0 && uniform(random) < 0.1f ? 0.15f : 0.8f;
+      objects.push_back({200.0f + 300 * (k % 4) + 80 * std::cos(angle) + 2 * uniform(random),
+                         200.0f + 300 * (k / 4) + 80 * std::sin(angle) + 2 * uniform(random),
+                         score});
+      who.push_back(k);
+    }
+    const Ids ids = scene.next(objects);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      EXPECT_TRUE(ids[i] == kNoTrack || ids[i] == who[i] + 1) << ids[i] << " frame " << frame;
+    }
+    all.insert(all.end(), ids.begin(), ids.end());
+    if (::testing::Test::HasFailure()) break;
+  }
+  return all;
+}
+
+TEST(ByteTracker, IdsAreStableFor10000FramesAndTheSameEachTime) {
+  const Ids first = ids_of_long_run(10000);
+  EXPECT_EQ(first, ids_of_long_run(10000));
+  EXPECT_EQ(std::set<std::int64_t>(first.begin(), first.end()).size(), 9u) << "8 ids and none";
+}
+
+TEST(ByteTracker, OptionsOutOfRangeAreRefused) {
+  const auto message_of = [](auto change) -> std::string {
+    ByteTrackOptions options;
+    change(options);
+    try {
+      make_byte_tracker(options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidConfig);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(message_of([](auto& o) { o.match_iou = 1.5f; }),
+            "tracker: match_iou is 1.5; it must lie in [0, 1]");
+  EXPECT_EQ(message_of([](auto& o) { o.lost_seconds = 0; }),
+            "tracker: lost_seconds is 0; it must be a positive number");
+  EXPECT_EQ(message_of([](auto& o) { o.low_threshold = 0.5f; }),
+            "tracker: low_threshold 0.5 exceeds high_threshold 0.25; the second association takes "
+            "detections between the two");
+}
+
+TEST(TrackingConfidence, AUsersThresholdStartsTracksAndWeakBoxesOnlyContinueThem) {
+  const ByteTrackOptions options = options_for_confidence({}, 0.5f);
+  EXPECT_FLOAT_EQ(options.high_threshold, 0.5f);
+  EXPECT_FLOAT_EQ(options.new_track_threshold, 0.5f);
+  EXPECT_FLOAT_EQ(options_for_confidence({}, 0.05f).high_threshold, 0.25f);
+  EXPECT_FLOAT_EQ(detector_confidence(options, 0.5f), 0.1f);
+  EXPECT_FLOAT_EQ(detector_confidence(options, 0.05f), 0.05f);
+
+  const auto tracker = make_byte_tracker(options);
+  Detections detections = detections_of({{100, 100}});
+  tracker->update(detections, 0);
+  detections = detections_of({{300, 100, 0.6f}, {500, 100, 0.4f}, {100, 100, 0.3f}});
+  tracker->update(detections, 1 / 30.0);
+  drop_weak_untracked(detections, 0.5f);
+  EXPECT_EQ(detections.tracks, (Ids{kNoTrack, 1}));
+  EXPECT_EQ(detections.scores, (std::vector<float>{0.6f, 0.3f}));
+}
+
+TEST(TrackingConfidence, WithoutATrackerOnlyTheScoreCounts) {
+  Detections detections = detections_of({{100, 100}, {300, 100, 0.3f}});
+  drop_weak_untracked(detections, 0.5f);
+  EXPECT_EQ(detections.size(), 1u);
+}
+
+}  // namespace
+}  // namespace peregrine::track

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/compare_detections.py must find what it is there to find."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOL = pathlib.Path(__file__).resolve().parents[2] / "tools/compare_detections.py"
+
+
+def found(score, box=(10, 10, 50, 50), class_id=2):
+    return {"class": class_id, "score": score, "box": list(box)}
+
+
+class CompareDetections(unittest.TestCase):
+    def compare(self, expected, got):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for name, frames in (("expected", expected), ("got", got)):
+                paths.append(pathlib.Path(folder, name))
+                lines = [json.dumps({"frame": i, "detections": each}) for i, each in enumerate(frames)]
+                paths[-1].write_text("\n".join(lines + [json.dumps({"gap": {"stream": 0}})]) + "\n")
+            run = subprocess.run([sys.executable, TOOL, *paths], capture_output=True, text=True, check=False)
+            return run.returncode, json.loads(run.stdout)
+
+    def test_equal_within_tolerance(self):
+        code, report = self.compare([[found(0.9)], []], [[found(0.885, (10, 10, 50, 50.5))], []])
+        self.assertEqual((code, report["matched"], report["objects"]), (0, 1.0, 2))
+
+    def test_score_box_and_class_must_fit(self):
+        for other in (found(0.87), found(0.9, (10, 10, 50, 54)), found(0.9, class_id=3)):
+            code, report = self.compare([[found(0.9)]], [[other]])
+            self.assertEqual((code, len(report["missing"]), len(report["invented"])), (1, 1, 1))
+
+    def test_each_object_matches_once(self):
+        code, report = self.compare([[found(0.9)]], [[found(0.9), found(0.9)]])
+        self.assertEqual((code, report["missing"], len(report["invented"])), (1, [], 1))
+
+    def test_unsure_objects_count_little(self):
+        sure = [found(0.9)] * 1
+        code, report = self.compare([sure] * 200, [sure + [found(0.32)]] + [sure] * 199)
+        self.assertEqual((code, report["invented"]), (0, []))
+        code, report = self.compare([sure], [sure + [found(0.29)]])
+        self.assertEqual((code, report["objects"]), (0, 2))
+
+    def test_frames_must_be_there(self):
+        self.assertEqual(self.compare([[], []], [[]])[0], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
