@@ -20,6 +20,8 @@ void add_config(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_run(CLI::App& program, Action& action);
+void add_synth(CLI::App& program, Action& action);
+void add_eval(CLI::App& program, Action& action);
 
 /// Rows of cells as aligned columns, two spaces apart; the last column is never padded.
 class Table {

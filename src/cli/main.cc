@@ -24,6 +24,8 @@ int run_program(int argc, char** argv) {
   peregrine::cli::Action action;
   peregrine::cli::add_run(program, action);
   peregrine::cli::add_inspect(program, action);
+  peregrine::cli::add_synth(program, action);
+  peregrine::cli::add_eval(program, action);
   peregrine::cli::add_doctor(program, action);
   peregrine::cli::add_config(program, action);
   try {

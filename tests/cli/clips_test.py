@@ -43,9 +43,10 @@ class ClipsTest(unittest.TestCase):
         out = self.run_clip(name, "--track")
         frames = collections.defaultdict(list)  # of each person's track
         for line in map(json.loads, out.read_text().splitlines()):
-            people = [d for d in line["detections"] if d["label"] == "person" and d["score"] >= 0.5]
-            for person in people:
-                frames[person.get("track")].append(line["frame"])
+            for found in line["detections"]:
+                # A track is confirmed by its second frame; until then its object has no identity.
+                if found["label"] == "person" and found["score"] >= 0.5 and "track" in found:
+                    frames[found["track"]].append(line["frame"])
         # Six people walk through, one at a time; seen on the annotated video.
         self.assertEqual(len(frames), 6, dict.fromkeys(frames))
         spans = sorted((seen[0], seen[-1]) for seen in frames.values())
