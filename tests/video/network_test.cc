@@ -297,6 +297,18 @@ TEST(Http, AFiniteFileEnds) {
   EXPECT_ERROR(open(address + "b.mp4"), ErrorCode::kInputNotFound, "404");
 }
 
+/// Reads "-" while standard input is `path`.
+Reading read_as_standard_input(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  const int saved = ::dup(STDIN_FILENO);
+  ::dup2(::fileno(file), STDIN_FILENO);
+  Reading reading = read_all("-");
+  ::dup2(saved, STDIN_FILENO);
+  ::close(saved);
+  std::fclose(file);
+  return reading;
+}
+
 TEST(Pipe, ReadsAContainerThatStreams) {
   PEREGRINE_NEEDS_FFMPEG();
   const TemporaryFolder folder;
@@ -307,13 +319,7 @@ TEST(Pipe, ReadsAContainerThatStreams) {
       ffmpeg(
           fmt::format("-f lavfi -i testsrc2=s=64x64:r=10:d=2 -c:v mpeg4 -f {} '{}'", format, fifo));
     });
-    std::FILE* reader = std::fopen(fifo.c_str(), "rb");
-    const int saved = ::dup(STDIN_FILENO);
-    ::dup2(::fileno(reader), STDIN_FILENO);
-    const Reading reading = read_all("-");
-    ::dup2(saved, STDIN_FILENO);
-    ::close(saved);
-    std::fclose(reader);
+    const Reading reading = read_as_standard_input(fifo);
     writer.get();
     EXPECT_EQ(reading.error, "") << format;
     EXPECT_EQ(reading.frames.size(), 20U) << format;
@@ -339,13 +345,7 @@ TEST(Pipe, MayBeARegularFile) {
   const TemporaryFolder folder;
   // Its index stands at the end: reading it takes seeking.
   ffmpeg("-f lavfi -i testsrc2=s=64x64:r=10:d=2 -c:v mpeg4 '" + folder / "a.mp4" + "'");
-  std::FILE* file = std::fopen((folder / "a.mp4").c_str(), "rb");
-  const int saved = ::dup(STDIN_FILENO);
-  ::dup2(::fileno(file), STDIN_FILENO);
-  const Reading reading = read_all("-");
-  ::dup2(saved, STDIN_FILENO);
-  ::close(saved);
-  std::fclose(file);
+  const Reading reading = read_as_standard_input(folder / "a.mp4");
   EXPECT_EQ(reading.error, "");
   EXPECT_EQ(reading.frames.size(), 20U);
 }
