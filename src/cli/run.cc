@@ -47,7 +47,7 @@ class Stoppable {
 
 bool writes_nothing(const pipeline::JobOptions& options) {
   return options.jsonl.empty() && options.mot.empty() && options.coco.empty() &&
-         options.annotate.empty();
+         options.contact_sheet.empty() && options.annotate.empty();
 }
 
 void report(const pipeline::RunSummary& summary, const pipeline::Job& job, bool wrote_nothing) {
@@ -109,7 +109,9 @@ void add_run(CLI::App& program, Action& action) {
                       "ONNX file, or the name of a [[models]] table");
   const SettingsFlags flags(*command);
   command->callback([&action, arguments, flags] {
-    action = [arguments, flags] { return run(*arguments, pipeline::settings_for_sources(flags.settings(), arguments->sources)); };
+    action = [arguments, flags] {
+      return run(*arguments, pipeline::settings_for_sources(flags.settings(), arguments->sources));
+    };
   });
 }
 

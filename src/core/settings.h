@@ -76,7 +76,7 @@ struct EmbeddingSettings {
 };
 
 struct OutputSettings {
-  std::string jsonl, mot, coco, annotate;  ///< paths; empty: not written; jsonl "-": stdout
+  std::string jsonl, mot, coco, annotate, contact_sheet;  ///< paths; empty: not written; jsonl "-": stdout
   bool masks = true;
   int bit_rate = 0;               ///< of annotated video, bit/s; 0: auto
   std::string progress = "auto";  ///< auto, json, none

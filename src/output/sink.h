@@ -61,4 +61,9 @@ struct AnnotateOptions {
 std::unique_ptr<Sink> make_annotated_video_sink(const std::string& path,
                                                 const AnnotateOptions& options);
 
+/// One PNG of up to twelve annotated frames, evenly spread over the run, all streams together.
+/// Nothing is written when there was no frame.
+std::unique_ptr<Sink> make_contact_sheet_sink(const std::string& path,
+                                              const std::vector<std::string>& labels);
+
 }  // namespace peregrine::output

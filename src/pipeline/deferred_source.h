@@ -14,7 +14,8 @@ namespace peregrine::pipeline {
 /// that first `read`.
 class DeferredSource : public video::Source {
  public:
-  using Open = std::function<std::unique_ptr<video::Source>()>;
+  /// Opens the source; gives up soon once `cancel` is set.
+  using Open = std::function<std::unique_ptr<video::Source>(const std::atomic<bool>& cancel)>;
 
   explicit DeferredSource(Open open) : open_(std::move(open)) {}
 
@@ -27,8 +28,8 @@ class DeferredSource : public video::Source {
 
   video::SourceEvent read() override {
     if (!source_) {
-      if (interrupted_) return video::EndOfStream{};
-      source_ = open_();
+      if (interrupted_) return video::EndOfStream{};  // Ctrl-C while other sources were opened
+      source_ = open_(interrupted_);
       opened_ = source_.get();
       if (interrupted_) source_->interrupt();  // it may have come between the two lines above
     }

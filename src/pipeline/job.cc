@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "engine/factory.h"
 #include "model/onnx_reader.h"
+#include "video/synth/synth.h"
 
 namespace peregrine::pipeline {
 namespace {
@@ -31,9 +32,10 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   LoadedModel loaded;
   loaded.engine = engine::make_engine(path, options.device, engine_options);
   if (options.strict_gpu && loaded.engine->device().is_cpu()) {
-    throw Error(ErrorCode::kGpu, fmt::format("strict GPU: '{}' would run on {}; choose a GPU with --device cuda "
-                                             "('peregrine doctor' tells what is missing), or drop --strict-gpu",
-                                             path, loaded.engine->description()));
+    throw Error(ErrorCode::kGpu,
+                fmt::format("strict GPU: '{}' would run on {}; choose a GPU with --device cuda "
+                            "('peregrine doctor' tells what is missing), or drop --strict-gpu",
+                            path, loaded.engine->description()));
   }
   info.inputs = loaded.engine->inputs();
   info.outputs = loaded.engine->outputs();
@@ -44,17 +46,38 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   return loaded;
 }
 
+constexpr std::string_view kSynthScheme = "synth:";
+
+// "synth:seed=7,..." is drawn, everything else is opened by libav.
+StreamSpec synth_stream(const std::string& name, const video::SourceOptions& options) {
+  StreamSpec spec;
+  spec.source.name = name;
+  spec.options = options;
+  spec.open = [name, options](const std::atomic<bool>&) {
+    return synth::make_synth_source(name, options);
+  };
+  return spec;
+}
+
 std::vector<StreamSpec> make_streams(const JobOptions& options) {
   std::vector<StreamSpec> streams;
-  for (video::SourceSpec& source : video::expand_sources(options.sources)) {
-    StreamSpec spec;
-    spec.live = source.kind == video::SourceSpec::Kind::kNetwork;
-    spec.options = options.source;
-    spec.open = [source, source_options = options.source] {
-      return video::open_source(source, source_options);
-    };
-    spec.source = std::move(source);
-    streams.push_back(std::move(spec));
+  for (const std::string& argument : options.sources) {
+    if (argument.starts_with(kSynthScheme)) {
+      streams.push_back(synth_stream(argument, options.source));
+      continue;
+    }
+    for (video::SourceSpec& source : video::expand_sources({argument})) {
+      StreamSpec spec;
+      spec.live = source.kind == video::SourceSpec::Kind::kNetwork;
+      spec.options = options.source;
+      spec.open = [source,
+                   source_options = options.source](const std::atomic<bool>& cancel) mutable {
+        source_options.cancel = &cancel;
+        return video::open_source(source, source_options);
+      };
+      spec.source = std::move(source);
+      streams.push_back(std::move(spec));
+    }
   }
   return streams;
 }
@@ -67,6 +90,9 @@ void make_file_sinks(const JobOptions& options, const std::vector<std::string>& 
   if (!options.annotate.empty())
     sinks.push_back(
         output::make_annotated_video_sink(options.annotate, {labels, options.bit_rate}));
+  if (!options.contact_sheet.empty()) {
+    sinks.push_back(output::make_contact_sheet_sink(options.contact_sheet, labels));
+  }
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace peregrine::pipeline {
 
 /// Everything one `peregrine run` was asked for.
 struct JobOptions {
-  std::vector<std::string> sources;  ///< as `video::expand_sources` takes them
+  std::vector<std::string> sources;  ///< as `video::expand_sources` takes them, or "synth:..."
   std::string model;                 ///< path of an ONNX file
   std::string device = "auto";
   bool strict_gpu = false;  ///< anything that would run on the CPU is an error
@@ -29,8 +29,8 @@ struct JobOptions {
   std::optional<track::ByteTrackOptions> tracking;
   std::string reid_model;  ///< path of an ONNX file; embeddings are computed when it is given
   int reid_batch = 16;     ///< object crops in one inference
-  std::string jsonl, mot, coco, annotate;  ///< output paths; empty: not written
-  int bit_rate = 0;                        ///< of annotated video, bit/s; 0: chosen by picture size
+  std::string jsonl, mot, coco, annotate, contact_sheet;  ///< output paths; empty: not written
+  int bit_rate = 0;  ///< of annotated video, bit/s; 0: chosen by picture size
 };
 
 /// A pipeline built from options: model read, engine compiled, task known, outputs named. Making

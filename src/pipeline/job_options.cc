@@ -128,6 +128,7 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.mot = settings.output.mot;
   options.coco = settings.output.coco;
   options.annotate = settings.output.annotate;
+  options.contact_sheet = settings.output.contact_sheet;
   options.bit_rate = settings.output.bit_rate;
   return options;
 }

@@ -9,8 +9,8 @@
 
 namespace peregrine::pipeline {
 
-/// `settings` with the `[resolution.*]` values for the first source's size, when it is a file that opens;
-/// a pipe or camera is not opened twice. A source that fails is reported when it is run.
+/// `settings` with the `[resolution.*]` values for the first source's size, when it is a file that
+/// opens; a pipe or camera is not opened twice. A source that fails is reported when it is run.
 Settings settings_for_sources(const Settings& settings, const std::vector<std::string>& sources);
 
 /// What `settings` and the command's own arguments ask for. `model` is a path, the name of a

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,8 +23,8 @@ namespace peregrine::pipeline {
 struct StreamSpec {
   video::SourceSpec source;
   video::SourceOptions options;
-  /// Opens it; runs in the stream's decoding thread and may block.
-  std::function<std::unique_ptr<video::Source>()> open;
+  /// Opens it; runs in the stream's decoding thread and may block until `cancel` is set.
+  std::function<std::unique_ptr<video::Source>(const std::atomic<bool>& cancel)> open;
   bool live = false;  ///< opened at once and never kept waiting for other streams
 };
 

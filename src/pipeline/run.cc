@@ -47,7 +47,7 @@ Run::Run(const RunRequest& request) : state_(std::make_unique<State>()) {
   sinks.push_back(std::make_unique<CallbackSink>(request));
   const Settings settings = pipeline::settings_for_sources(settings_of(request), request.sources);
   state_->job = pipeline::make_job(pipeline::job_options(settings, request.sources, request.model),
-      std::move(sinks));
+                                   std::move(sinks));
 }
 
 Run::~Run() = default;

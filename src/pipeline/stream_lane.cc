@@ -144,7 +144,7 @@ void StreamLane::write_loop() {
 
 bool StreamLane::write_slot(Slot& slot) {
   if (std::holds_alternative<video::EndOfStream>(slot.event)) {
-    if (slot.error) {
+    if (slot.error && !interrupted_) {  // an opening that was cancelled is no failure
       summary_.error = as_error(slot.error, summary_.name);
       // The summary repeats it; a camera's run has no end soon.
       logger("pipeline")
@@ -162,7 +162,8 @@ bool StreamLane::write_slot(Slot& slot) {
     gap->stream = id_;
     ++summary_.gaps;
     // Nothing that was lost before so long a gap can be found again.
-    if (tracker_ && gap->to_seconds - gap->from_seconds > options_.tracking->lost_seconds) tracker_->reset();
+    if (tracker_ && gap->to_seconds - gap->from_seconds > options_.tracking->lost_seconds)
+      tracker_->reset();
     for (const auto& sink : sinks_) sink->write_gap(*gap);
     return true;
   }

@@ -155,7 +155,8 @@ struct Rig {
       StreamSpec spec;
       spec.source.name = "source" + std::to_string(i);
       spec.live = live;
-      spec.open = [script = scripts[i]]() -> std::unique_ptr<video::Source> {
+      spec.open = [script =
+                       scripts[i]](const std::atomic<bool>&) -> std::unique_ptr<video::Source> {
         if (script.open_error) throw *script.open_error;
         return std::make_unique<ScriptedSource>(script);
       };
