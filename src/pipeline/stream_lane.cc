@@ -144,13 +144,7 @@ void StreamLane::write_loop() {
 
 bool StreamLane::write_slot(Slot& slot) {
   if (std::holds_alternative<video::EndOfStream>(slot.event)) {
-    if (slot.error && !interrupted_) {  // an opening that was cancelled is no failure
-      summary_.error = as_error(slot.error, summary_.name);
-      // The summary repeats it; a camera's run has no end soon.
-      logger("pipeline")
-          ->log(spec_.live ? spdlog::level::warn : spdlog::level::info, "stream={} {}", id_,
-                summary_.error->what());
-    }
+    if (slot.error) note_failure(as_error(slot.error, summary_.name));
     summary_.ended = !slot.error && !interrupted_;
     if (sinks_open_) {
       for (const auto& sink : sinks_) sink->close_stream(id_);
@@ -169,6 +163,15 @@ bool StreamLane::write_slot(Slot& slot) {
   }
   write_frame(slot);
   return true;
+}
+
+void StreamLane::note_failure(const Error& error) {
+  if (error.code() == ErrorCode::kInterrupted) return;  // an opening that was cancelled
+  summary_.error = error;
+  // The summary repeats it; a camera's run has no end soon.
+  logger("pipeline")
+      ->log(spec_.live ? spdlog::level::warn : spdlog::level::info, "stream={} {}", id_,
+            error.what());
 }
 
 // The first event proves that the source is open, so its facts are there.

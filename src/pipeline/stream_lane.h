@@ -68,6 +68,7 @@ class StreamLane {
  private:
   void write_loop();
   bool write_slot(Slot& slot);
+  void note_failure(const Error& error);
   void open_sinks();
   void write_frame(Slot& slot);
   void count_objects(const Detections& detections);
