@@ -20,6 +20,7 @@ std::vector<PassReport> compile_graph(model::Graph& graph, const CompileOptions&
   // The order matters: recognising wants formulas whole, so it comes before anything is fused;
   // activations go into convolutions before residuals, then once more for those after the sum.
   const Pass passes[] = {
+      {"to float32", to_float32},
       {"fold constants", model::fold_constants},
       {"remove no-ops", remove_no_ops},
       {"fold affine", fold_affine},

@@ -8,6 +8,10 @@
 
 namespace peregrine::compiler {
 
+/// Models stored in float16, bfloat16 or float64 become float32 inside; inputs and outputs keep
+/// their dtype behind a Cast. An engine chooses its precision itself, from weights that are exact.
+int to_float32(model::Graph& graph);
+
 /// Identity, Dropout, Casts to the same type, and whatever moves nothing: Reshape, Transpose,
 /// Slice, Pad, Expand, Tile, Resize, Concat and Split of one part. Squeeze, Unsqueeze and Flatten
 /// become Reshape; chains of Reshape and of Transpose become one; arithmetic with 0 or 1 goes.

@@ -69,6 +69,7 @@ struct Match {
   Operand q, k, v;
   Layout y = Layout::kHeadTokenDepth;
   Value* mask = nullptr;
+  bool zero_if_masked = false;
   float scale = 1;
   std::int64_t heads = 0;
   Node* last = nullptr;
@@ -87,6 +88,7 @@ Node* skip_nan_guard(Node* softmax, Match& match) {
     if (!guards) return nullptr;
     match.parts.push_back(test);
     match.parts.push_back(where);
+    match.zero_if_masked = true;
     return where;
   }
   return nullptr;
@@ -182,6 +184,7 @@ void build(Graph& graph, Match& match) {
   Node* made = replace_node(graph, match.last, Op::kAttention, inputs, match.parts);
   const auto number = [](Layout layout) { return static_cast<std::int64_t>(layout); };
   made->attributes.set("scale", match.scale);
+  if (match.zero_if_masked) made->attributes.set("zero_if_masked", std::int64_t{1});
   made->attributes.set("q_num_heads", match.heads);
   made->attributes.set("kv_num_heads", match.heads);
   made->attributes.set("layouts", Ints{number(match.q.layout), number(match.k.layout),

@@ -71,6 +71,7 @@ AttentionGeometry attention_geometry(const Node& node, const Shape& q, const Sha
   g.depth = eq.depth;
   g.value_depth = ev.depth;
   g.scale = node.attributes.get_float("scale", 1.0F / std::sqrt(static_cast<float>(g.depth)));
+  g.zero_if_masked = node.attributes.get_int("zero_if_masked", 0) != 0;
   const Shape weights{g.batch, g.heads, g.queries, g.keys};
   if (!mask.empty() && broadcast(mask, weights) != weights) {
     fail(node, fmt::format("has mask {} for weights {}", to_string(mask), to_string(weights)));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Op::kAttention is ONNX's Attention of opset 23 with one extension of ours: the integer attribute
-// list "layouts" says how Q, K, V and Y lie in memory, so that the pass that recognises attention
-// can swallow the transposes around it.
+// Op::kAttention is ONNX's Attention of opset 23 with two attributes of ours:
+//   layouts         how Q, K, V and Y lie in memory (four AttentionLayout), so that the pass that
+//                   recognises attention can swallow the transposes around it;
+//   zero_if_masked  1: a query whose keys are all masked gives 0, not NaN (PyTorch's guard).
 #pragma once
 
 #include "model/graph.h"
@@ -22,6 +23,7 @@ struct AttentionGeometry {
   std::int64_t past = 0;  ///< of `keys`, how many come from past_key and past_value
   AttentionLayout q{}, k{}, v{}, y{};
   float scale = 1;  ///< of Q * K^T
+  bool zero_if_masked = false;
 };
 
 /// Shapes of Q, K, V and the mask ({} when absent); `past` tokens stand before K and V.

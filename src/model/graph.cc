@@ -164,6 +164,10 @@ void Graph::replace(Value* old_value, Value* new_value) {
       if (reader->inputs_[i] == old_value) reader->set_input(static_cast<int>(i), new_value);
     }
   }
+  redirect_outputs(old_value, new_value);
+}
+
+void Graph::redirect_outputs(Value* old_value, Value* new_value) {
   for (Value*& output : outputs_) {
     if (output != old_value) continue;
     output = new_value;

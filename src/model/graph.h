@@ -162,6 +162,8 @@ class Graph {
 
   /// Every reader and graph output of `old_value` takes `new_value` instead.
   void replace(Value* old_value, Value* new_value);
+  /// Graph outputs that were `old_value` become `new_value`; readers stay.
+  void redirect_outputs(Value* old_value, Value* new_value);
   /// Gives a value contents: its producer loses it and its readers see a constant.
   void make_constant(Value* value, std::shared_ptr<const Tensor> tensor);
   /// Lets go of the contents of a constant that nobody reads any more.

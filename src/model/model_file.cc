@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/model_file.h"
 
+#include <algorithm>
 #include <climits>
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/onnx_reader.h"
 
+#include <algorithm>
 #include <set>
 #include <unordered_map>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/shape_inference.h"
 
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>

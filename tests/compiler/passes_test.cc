@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <gtest/gtest.h>
 
 #include "compiler/compile_graph.h"
 #include "compiler/pass_testing.h"
+#include "model/convert.h"
 #include "model/model_builder.h"
 #include "model/reference/interpreter.h"
 #include "model/shape_inference.h"
@@ -340,6 +342,22 @@ TEST(RecogniseAttention, OfYolo) {
   EXPECT_EQ(graph.nodes()[0]->attributes.get_ints("layouts"), (Ints{1, 1, 1, 1}));
 }
 
+// PyTorch's guard: a query whose keys are all masked gives zeros.
+TEST(RecogniseAttention, KeepsTheGuardOfMaskedRows) {
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  ModelBuilder model;
+  model.input("q", {-1, 2, 2, 4}).input("k", {-1, 2, 4, 3}).input("v", {-1, 2, 3, 6});
+  model.floats("mask", {1, 1, 2, 3}, std::vector<float>{kNever, kNever, kNever, 0, kNever, 1});
+  model.floats("zero", {}, std::vector<float>{0});
+  model.node("MatMul", {"q", "k"}, {"s"})
+      .node("Add", {"s", "mask"}, {"s1"})
+      .node("Softmax", {"s1"}, {"p"});
+  model.node("IsNaN", {"p"}, {"n"}).node("Where", {"n", "zero", "p"}, {"p1"});
+  model.node("MatMul", {"p1", "v"}, {"y"}).output("y");
+  const Graph graph = expect_unchanged(model.graph(), compiler::recognise_attention);
+  EXPECT_EQ(graph.nodes().size(), 1U);
+}
+
 TEST(RecogniseAttention, LeavesWeightsThatOthersRead) {
   ModelBuilder model;
   model.input("q", {-1, 2, 5, 4}).input("k", {-1, 2, 4, 5}).input("v", {-1, 2, 5, 6});
@@ -349,6 +367,29 @@ TEST(RecogniseAttention, LeavesWeightsThatOthersRead) {
   model.output("y").output("p");
   EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::recognise_attention), Op::kAttention),
             0);
+}
+
+TEST(ToFloat32, WidensHalfModelsAndKeepsTheirInterface) {
+  ModelBuilder model;
+  model.input("x", {-1, 4, 6, 6}, DType::kFloat16).output("y");
+  model.constant("w", model::convert(testing::noise({5, 4, 3, 3}, 1), DType::kFloat16));
+  model.node("Conv", {"x", "w"}, {"c"}).node("Relu", {"c"}, {"y"});
+  Graph before = model.graph();
+  model::infer(before, {.batch = 1});
+  Graph after = before.clone();
+  EXPECT_GT(compiler::to_float32(after), 0);
+  EXPECT_EQ(after.inputs()[0]->dtype, DType::kFloat16);
+  EXPECT_EQ(after.outputs()[0]->dtype, DType::kFloat16);
+  EXPECT_EQ(after.nodes(Op::kConv)[0]->output()->dtype, DType::kFloat32);
+  EXPECT_EQ(count(after, Op::kCast), 2);
+  std::vector<Tensor> inputs;
+  inputs.push_back(model::convert(testing::noise({1, 4, 6, 6}, 2), DType::kFloat16));
+  const Tensor wide = model::convert(model::run_graph(before, inputs)[0], DType::kFloat32);
+  const Tensor narrow = model::convert(model::run_graph(after, inputs)[0], DType::kFloat32);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(wide.size()); ++i) {
+    EXPECT_NEAR(narrow.as<float>()[i], wide.as<float>()[i],
+                2e-3F * (1 + std::abs(wide.as<float>()[i])));
+  }
 }
 
 TEST(CompileGraph, ReportsEveryPass) {

@@ -151,7 +151,12 @@ long peak_kilobytes() {
 
 TEST(OnnxReaderFuzz, AnswersOrThrowsAnError) {
   const char* asked = std::getenv("PEREGRINE_FUZZ_ITERATIONS");
-  const int iterations = asked ? std::atoi(asked) : 60;
+#ifdef __SANITIZE_ADDRESS__
+  constexpr int kUsual = 500;
+#else
+  constexpr int kUsual = 60;
+#endif
+  const int iterations = asked ? std::atoi(asked) : kUsual;
   const std::vector<ModelBuilder> models = seeds();
   for (const ModelBuilder& seed : models) {  // unharmed, each must pass
     model::Graph graph = seed.graph();

@@ -47,8 +47,12 @@ float mask_value(const KernelContext& c, std::int64_t offset) {
   return c.data<std::int64_t>(3)[offset] != 0 ? 0.0F : -std::numeric_limits<float>::infinity();
 }
 
-void softmax(std::vector<float>& row) {
+void softmax(std::vector<float>& row, bool zero_if_masked) {
   const float largest = *std::max_element(row.begin(), row.end());
+  if (zero_if_masked && std::isinf(largest) && largest < 0) {
+    std::fill(row.begin(), row.end(), 0.0F);
+    return;
+  }
   double sum = 0;
   for (float& value : row) {
     value = std::exp(value - largest);
@@ -114,7 +118,7 @@ void attention(const KernelContext& c) {
           if (softcap > 0) weight = softcap * std::tanh(weight / softcap);
         }
         show(2, at);
-        softmax(row);
+        softmax(row, g.zero_if_masked);
         show(3, at);
         for (std::int64_t d = 0; d < g.value_depth; ++d) {
           float sum = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/reference/kernel.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "model/geometry.h"
