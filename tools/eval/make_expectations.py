@@ -20,7 +20,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-np.float, np.int, np.bool = float, int, bool  # TrackEval 1.x uses numpy's old names
+np.float, np.int = float, int  # TrackEval 1.x uses names that numpy has dropped
 from trackeval.metrics import CLEAR, HOTA, Identity  # noqa: E402
 from scipy.optimize import linear_sum_assignment  # noqa: E402
 
