@@ -65,7 +65,7 @@ class Source {
 /// What the user wrote on the command line becomes single sources: a file, a folder or glob (its
 /// videos one source each; its pictures together one source, in natural order), a `.txt` list (one
 /// source a line,
-/// `#` comments), `rtsp://`, `http://`, `https://`, `-` (standard input), `synth:` (later). Nothing
+/// `#` comments), `rtsp://`, `http://`, `https://`, `-` (standard input). Nothing
 /// is opened. Throws `Error(kInputNotFound)` when a folder or glob holds nothing to read.
 struct SourceSpec {
   enum class Kind : std::uint8_t { kFile, kPictures, kNetwork, kPipe } kind = Kind::kFile;
