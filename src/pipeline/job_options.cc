@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "core/log.h"
+
 namespace peregrine::pipeline {
 namespace {
 
@@ -123,6 +125,11 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
     }
     options.reid_model = settings.embeddings.model;
     options.reid_batch = settings.embeddings.batch;
+  }
+  if (!settings.embeddings.model.empty() && options.reid_model.empty()) {
+    logger("pipeline")
+        ->warn(
+            "--reid names a model that nothing uses: add --embeddings to write what it computes");
   }
   options.jsonl = settings.output.jsonl;
   options.mot = settings.output.mot;

@@ -53,6 +53,26 @@ class ClipsTest(unittest.TestCase):
         for before, after in zip(spans, spans[1:]):
             self.assertLess(before[1], after[0])
 
+    def test_embeddings_tell_people_apart(self):
+        """OSNet's embeddings of the first two people: of unit length, nearer to their own kind than to the other."""
+        out = self.run_clip("one-by-one-person-detection", "--track", "--classes", "0", "--every", "5", "--max-frames",
+                            "70", "--reid", SHARED / "models" / "osnet_x0_25.onnx", "--embeddings")
+        seen = collections.defaultdict(list)
+        for line in map(json.loads, out.read_text().splitlines()):
+            for person in line["detections"]:
+                if "track" in person and person["score"] > 0.7:
+                    self.assertEqual(len(person["embedding"]), 512)
+                    self.assertAlmostEqual(sum(v * v for v in person["embedding"]), 1, places=2)
+                    seen[person["track"]].append(person["embedding"])
+        one, other = (embeddings for embeddings in seen.values() if len(embeddings) >= 5)
+
+        def likeness(a, b):
+            return sum(x * y for x, y in zip(a, b))
+
+        own = [likeness(group[i], group[i + 1]) for group in (one, other) for i in range(len(group) - 1)]
+        cross = [likeness(a, b) for a in one for b in other]
+        self.assertGreater(sum(own) / len(own), sum(cross) / len(cross) + 0.1)
+
 
 if __name__ == "__main__":
     PEREGRINE = str(pathlib.Path(sys.argv.pop(1)).resolve())
