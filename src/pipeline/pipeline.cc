@@ -51,6 +51,7 @@ class Pipeline::Impl {
     stop();
     abort_lanes();
     join_workers();
+    lanes_.clear();  // their threads use what is declared below: they end first
   }
 
   RunSummary run() {
