@@ -40,6 +40,6 @@ function(peregrine_test name)
   endif()
   add_executable(test_${name} ${arg_SOURCES} ${PEREGRINE_SANITIZER_SOURCE})
   target_link_libraries(test_${name} PRIVATE peregrine_options peregrine_testing ${arg_LINK})
-  gtest_discover_tests(test_${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(test_${name} TEST_PREFIX ${name}. NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
 endfunction()
