@@ -61,6 +61,7 @@ class Executor(torch.nn.Module):
             arguments = [values[n] if n else None for n in names]
             results = getattr(self, "op_" + op)(attrs, *arguments)
             results = results if isinstance(results, tuple) else (results,)
+            results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]  # NumPy's scalars
             values.update((n, r) for n, r in zip(outputs, results) if n)
         return tuple(self.tensor(values[o]) for o in self.outputs)
 
@@ -341,7 +342,8 @@ def main():
             inputs = [torch.from_numpy(a).to(options.device, dtype).contiguous(memory_format=torch.channels_last)
                       for a in arrays]
             report = {"model": options.model, "batch": batch, "peer": "torch " + torch.__version__,
-                      "mode": f"compile {options.compile}" if options.compile else "eager, CUDA graph"}
+                      "mode": "eager" if options.device != "cuda" else
+                      f"compile {options.compile}" if options.compile else "eager, CUDA graph"}
             if options.device == "cuda":
                 function = torch.compile(executor, mode=options.compile) if options.compile else executor
                 if options.compile:
