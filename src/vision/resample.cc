@@ -28,7 +28,6 @@ struct Scratch {
   std::array<RgbRow, 2> rgb;   // the two source rows around an output row
   std::array<int, 2> rgb_row;  // which rows they are; -1: none
   RgbRow blended;
-  std::array<std::vector<float>, 3> line;  // one row of the output, padding included
   Row chroma[2];       // vertically interpolated U, V with one more sample on each side
   Row chroma_wide[2];  // at luma resolution
 };
@@ -185,21 +184,13 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
     for (std::int32_t& first : memory.x.first) first -= columns.begin;
   }
   size_scratch(memory, columns);
-  // Rows of padding are whole in `line` from here; others overwrite its middle.
-  const auto fill_line = [&](std::size_t c) {
-    memory.line[c].assign(static_cast<std::size_t>(job.width), job.padding[c]);
-  };
-  for (std::size_t c = 0; c < 3; ++c) fill_line(c);
 
   for (int line = 0; line < job.height; ++line) {
     float* const target =
         out + static_cast<std::size_t>(line) * static_cast<std::size_t>(job.width);
     if (line < y.begin || line >= y.end) {
-      if (line == y.end) {
-        for (std::size_t c = 0; c < 3; ++c) fill_line(c);
-      }
       for (std::size_t c = 0; c < 3; ++c) {
-        emit_row(memory.line[c].data(), job.width, target + c * plane);
+        std::fill_n(target + c * plane, job.width, job.padding[c]);
       }
       continue;
     }
@@ -222,13 +213,14 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
                    memory.blended[c].data());
         from = memory.blended[c].data();
       }
+      float* const channel = target + c * plane;
+      std::fill_n(channel, x.begin, job.padding[c]);
       resize_row(from, x.first.data(), x.weight.data(), x.end - x.begin,
                  job.scale[c] / static_cast<float>(blend ? kBlendedOne : kRgbOne), job.bias[c],
-                 memory.line[c].data() + x.begin);
-      emit_row(memory.line[c].data(), job.width, target + c * plane);
+                 channel + x.begin);
+      std::fill_n(channel + x.end, job.width - x.end, job.padding[c]);
     }
   }
-  finish_rows();
 }
 
 void resample_portable(const Frame& frame, const ResampleJob& job, float* out) {

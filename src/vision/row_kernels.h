@@ -4,10 +4,6 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 // Loops over one row of pixels. They are force-inlined so that each compiles for the instruction
 // set of the function it lands in (resample.cc has one for every x86-64 CPU and one for AVX2), and
 // written so that GCC vectorizes them: no branches, no aliasing, 16-bit arithmetic, and products of
@@ -137,27 +133,6 @@ PEREGRINE_ROW_KERNEL void resize_row(const std::int16_t* __restrict row,
     const auto right = static_cast<float>(static_cast<std::int32_t>(pair >> 16));
     out[i] = (left + (right - left) * weight[i]) * scale + bias;
   }
-}
-
-/// Copies a finished row to the model's input past the caches where the CPU can: a normal store
-/// would first fetch every line it overwrites, and the input is larger than what stays cached until
-/// it is read. Ends with `finish_rows`.
-PEREGRINE_ROW_KERNEL void emit_row(const float* __restrict row, int count, float* __restrict out) {
-#if defined(__SSE2__)
-  int i = 0;
-  for (; i < count && reinterpret_cast<std::uintptr_t>(out + i) % 16 != 0; ++i) out[i] = row[i];
-  for (; i + 4 <= count; i += 4) _mm_stream_ps(out + i, _mm_loadu_ps(row + i));
-  for (; i < count; ++i) out[i] = row[i];
-#else
-  std::memcpy(out, row, static_cast<std::size_t>(count) * sizeof(float));
-#endif
-}
-
-/// Makes emitted rows visible to other threads.
-PEREGRINE_ROW_KERNEL void finish_rows() {
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
 }
 
 }  // namespace peregrine::vision
