@@ -33,8 +33,8 @@ class Sink {
   virtual void write(const FrameResult& result, const Frame& frame) = 0;
   virtual void write_gap(const StreamGap&) {}
   virtual void close_stream(int /*stream*/) {}
-  /// Completes the file and gives it its final name. Not called after a failure: the temporary
-  /// stays.
+  /// Completes the file and gives it its final name. Called once, also when the run failed: what a
+  /// failed `write` left behind keeps its temporary name, everything else is completed.
   virtual void finish() = 0;
   /// Paths written, for the summary.
   virtual std::vector<std::string> paths() const = 0;
