@@ -22,7 +22,7 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-#define PEREGRINE_OP(name, min_in, max_in, min_out, max_out, promotion, rule, kernel) \
+#define PEREGRINE_OP(name, min_in, max_in, min_out, max_out, promotion, rule, kernel, cuda) \
   {promotion, &reference::kernels::kernel},
 #include "model/ops.def"
 #undef PEREGRINE_OP

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cuda/layout.h"
+
+#include <algorithm>
+#include <set>
+
+#include "compiler/rewrite.h"
+#include "compiler/strided.h"
+#include "model/convert.h"
+#include "model/geometry.h"
+
+namespace peregrine::cuda {
+namespace {
+
+using compiler::channels_last;
+using compiler::ints_of;
+using compiler::packed_like;
+using compiler::permuted;
+using compiler::reshape_strides;
+using model::Graph;
+using model::Ints;
+using model::Node;
+using model::Op;
+using model::Value;
+
+bool is_float_value(const Value* value) { return model::is_float(value->dtype); }
+
+// What fills the tensor cores. A convolution to a single channel (the fixed one that sums YOLO's
+// box distribution) is arithmetic on results.
+bool is_heavy(const Node& node) {
+  switch (node.op()) {
+    case Op::kConv: return node.output()->shape.size() < 2 || node.output()->shape[1] > 1;
+    case Op::kConvTranspose:
+    case Op::kGemm:
+    case Op::kMatMul:
+    case Op::kEinsum:
+    case Op::kAttention: return true;
+    default: return false;
+  }
+}
+
+bool makes_pictures(Op op) {
+  switch (op) {
+    case Op::kConv:
+    case Op::kConvTranspose:
+    case Op::kMaxPool:
+    case Op::kAveragePool:
+    case Op::kLpPool:
+    case Op::kGlobalAveragePool:
+    case Op::kGlobalMaxPool:
+    case Op::kGlobalLpPool:
+    case Op::kResize:
+    case Op::kBatchNormalization:
+    case Op::kInstanceNormalization:
+    case Op::kGroupNormalization:
+    case Op::kLRN:
+    case Op::kGridSample:
+    case Op::kDepthToSpace:
+    case Op::kSpaceToDepth: return true;
+    default: return false;
+  }
+}
+
+const Value* largest_input(const Node& node) {
+  const Value* largest = nullptr;
+  for (const Value* input : node.inputs()) {
+    if (!input || input->is_constant() || input->rank() != node.output()->rank()) continue;
+    if (!largest || element_count(input->shape) > element_count(largest->shape)) largest = input;
+  }
+  return largest;
+}
+
+// All outputs of one Split along the Concat's axis, in order, from input `first` on: its input can
+// then lie in the Concat itself and nothing moves (YOLO's C2f and C3k2).
+const Node* whole_split(const Node& concat, std::size_t first) {
+  const Node* split = compiler::producer(concat.inputs()[first], Op::kSplit);
+  if (!split) return nullptr;
+  const auto rank = concat.output()->rank();
+  if (model::wrap_axis(split->attributes.get_int("axis", 0), rank) !=
+      model::wrap_axis(concat.attributes.get_int("axis", 0), rank)) {
+    return nullptr;
+  }
+  const auto& parts = split->outputs();
+  if (parts.size() > concat.inputs().size() - first) return nullptr;
+  const auto at = concat.inputs().begin() + static_cast<std::ptrdiff_t>(first);
+  return std::equal(parts.begin(), parts.end(), at) ? split : nullptr;
+}
+
+// Whether the kernels of a node write such strides themselves; one that does not costs a copy.
+bool writes(const Node& node, const Shape& strides) {
+  const Shape& shape = node.output()->shape;
+  switch (node.op()) {
+    case Op::kConv:
+    case Op::kMaxPool:
+    case Op::kAveragePool: return shape.size() == 4 && compiler::pixel_stride(shape, strides);
+    case Op::kMatMul:
+    case Op::kGemm:
+    case Op::kLayerNormalization: return compiler::row_stride(shape, strides).has_value();
+    case Op::kAttention: return compiler::is_packed(shape, strides);
+    default: return true;
+  }
+}
+
+}  // namespace
+
+std::optional<StridedView> strided_view(const Node& node, std::size_t output,
+                                        const Shape& input_strides) {
+  const Value* x = node.input(0);
+  const Value* y = node.outputs()[output];
+  if (x->dtype != y->dtype) return std::nullopt;
+  const auto wrap = [&](std::int64_t axis) {
+    return static_cast<std::size_t>(model::wrap_axis(axis, x->rank()));
+  };
+  switch (node.op()) {
+    case Op::kIdentity:
+    case Op::kDropout:
+      return output == 0 ? std::optional(StridedView{0, input_strides}) : std::nullopt;
+    case Op::kReshape:
+    case Op::kFlatten:
+    case Op::kSqueeze:
+    case Op::kUnsqueeze: {
+      const auto strides = reshape_strides(x->shape, input_strides, y->shape);
+      if (!strides) return std::nullopt;
+      return StridedView{0, *strides};
+    }
+    case Op::kTranspose: {
+      Ints reversed;
+      for (std::int64_t i = x->rank(); i-- > 0;) reversed.push_back(i);
+      return StridedView{0, permuted(input_strides, node.attributes.get_ints("perm", reversed))};
+    }
+    case Op::kExpand: {
+      Shape strides(y->shape.size(), 0);
+      const std::size_t lead = y->shape.size() - x->shape.size();
+      for (std::size_t i = 0; i < x->shape.size(); ++i) {
+        if (x->shape[i] != 1) strides[lead + i] = input_strides[i];
+      }
+      return StridedView{0, strides};
+    }
+    case Op::kSplit: {
+      const std::size_t axis = wrap(node.attributes.get_int("axis", 0));
+      std::int64_t before = 0;
+      for (std::size_t i = 0; i < output; ++i) before += node.outputs()[i]->shape[axis];
+      return StridedView{before * input_strides[axis], input_strides};
+    }
+    case Op::kSlice: {
+      for (int i = 1; i < 5; ++i) {
+        if (node.has_input(i) && !node.input(i)->is_constant()) return std::nullopt;
+      }
+      const auto ints = [&](int i) { return node.has_input(i) ? ints_of(node.input(i)) : Ints(); };
+      const auto ranges = model::slice_ranges(x->shape, ints(1), ints(2), ints(3), ints(4));
+      StridedView view{0, input_strides};
+      for (std::size_t i = 0; i < ranges.size(); ++i) {
+        view.offset += ranges[i].start * input_strides[i];
+        view.strides[i] *= ranges[i].step;
+      }
+      return view;
+    }
+    case Op::kGather: {  // one position along an axis: a slice without the axis
+      const Value* indices = node.input(1);
+      if (!indices->is_constant() || indices->rank() != 0) return std::nullopt;
+      const std::size_t axis = wrap(node.attributes.get_int("axis", 0));
+      std::int64_t at = ints_of(indices).front();
+      if (at < 0) at += x->shape[axis];
+      StridedView view{at * input_strides[axis], input_strides};
+      view.strides.erase(view.strides.begin() + static_cast<std::ptrdiff_t>(axis));
+      return view;
+    }
+    default: return std::nullopt;
+  }
+}
+
+Layout::Layout(const Graph& graph, Precision precision) {
+  choose_dtypes(graph, precision);
+  prefer_strides(graph);
+  place_in_readers(graph);
+  resolve(graph);
+}
+
+DType Layout::dtype(const Value* value) const {
+  const auto found = dtypes_.find(value);
+  return found == dtypes_.end() ? value->dtype : found->second;
+}
+
+std::optional<int> Layout::output_of(const Value* root) const {
+  const auto found = output_roots_.find(root);
+  return found == output_roots_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool Layout::is_view(const Node* node) const {
+  const Value* x = node->input(0);
+  if (!x || !storage_.contains(x)) return false;
+  for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+    const Value* y = node->outputs()[i];
+    if (!y) continue;
+    const auto view = strided_view(*node, i, storage(x).strides);
+    const Storage& place = storage(y);
+    if (!view || place.root != storage(x).root || place.strides != view->strides ||
+        place.offset != storage(x).offset + view->offset) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Layout::choose_dtypes(const Graph& graph, Precision precision) {
+  const std::vector<Node*> nodes = graph.nodes();
+  std::set<const Value*> after, before;  // a heavy op behind, ahead
+  for (const Node* node : nodes) {
+    bool found = is_heavy(*node);
+    for (const Value* input : node->inputs()) found = found || after.contains(input);
+    for (const Value* output : node->outputs()) {
+      if (found && output) after.insert(output);
+    }
+  }
+  for (auto at = nodes.rbegin(); at != nodes.rend(); ++at) {
+    bool found = is_heavy(**at);
+    for (const Value* output : (*at)->outputs()) found = found || before.contains(output);
+    for (const Value* input : (*at)->inputs()) {
+      if (found && input) before.insert(input);
+    }
+  }
+  for (const Value* value : graph.values()) {
+    if (!value->producer() || !is_float_value(value)) continue;
+    const bool narrow =
+        precision == Precision::kFloat16 && after.contains(value) && before.contains(value);
+    dtypes_[value] = narrow ? DType::kFloat16 : DType::kFloat32;
+  }
+  // A view has its input's dtype: the tail starts behind it.
+  for (const Node* node : nodes) {
+    const Value* x = node->input(0);
+    if (!x || !is_float_value(x)) continue;
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+      const Value* y = node->outputs()[i];
+      if (y && strided_view(*node, i, packed_strides(x->shape))) dtypes_[y] = dtype(x);
+    }
+  }
+}
+
+void Layout::prefer_strides(const Graph& graph) {
+  for (const Value* value : graph.values()) {
+    if (!value->producer()) preferred_[value] = packed_strides(value->shape);
+  }
+  for (const Node* node : graph.nodes()) {
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+      const Value* y = node->outputs()[i];
+      if (!y) continue;
+      const Value* x = node->input(0);
+      if (const auto view = x ? strided_view(*node, i, preferred_.at(x)) : std::nullopt) {
+        preferred_[y] = view->strides;
+        continue;
+      }
+      const Value* like = largest_input(*node);
+      if (makes_pictures(node->op()) && y->rank() == 4) {
+        preferred_[y] = channels_last(y->shape);
+      } else if (like && node->op() != Op::kMatMul && node->op() != Op::kGemm &&
+                 node->op() != Op::kReshape) {
+        preferred_[y] = packed_like(y->shape, like->shape, preferred_.at(like));
+      } else {
+        preferred_[y] = packed_strides(y->shape);
+      }
+    }
+  }
+}
+
+// Puts `value` where a reader wants it, through the views that lead there. False: it has a place
+// already, or cannot go.
+bool Layout::place(const Value* value, const Storage& where, DType wanted) {
+  const Node* node = value->producer();
+  if (!node || placed_.contains(value) || dtype(value) != wanted) return false;
+  const Value* x = node->input(0);
+  switch (node->op()) {
+    case Op::kIdentity:
+    case Op::kReshape:
+    case Op::kFlatten:
+    case Op::kSqueeze:
+    case Op::kUnsqueeze: {
+      const auto strides = reshape_strides(value->shape, where.strides, x->shape);
+      if (!strides || !place(x, {where.root, where.offset, *strides}, wanted)) return false;
+      break;
+    }
+    case Op::kTranspose: {
+      Ints reversed;
+      for (std::int64_t i = x->rank(); i-- > 0;) reversed.push_back(i);
+      const Ints perm = node->attributes.get_ints("perm", reversed);
+      const Shape strides = permuted(where.strides, compiler::inverse_permutation(perm));
+      if (!place(x, {where.root, where.offset, strides}, wanted)) return false;
+      break;
+    }
+    case Op::kExpand:
+    case Op::kSplit:
+    case Op::kSlice:
+    case Op::kGather:
+    case Op::kDropout: return false;
+    default:
+      if (node->outputs().size() != 1 || !writes(*node, where.strides)) return false;
+  }
+  placed_[value] = where;
+  return true;
+}
+
+void Layout::place_in_readers(const Graph& graph) {
+  for (std::size_t k = 0; k < graph.outputs().size(); ++k) {
+    const Value* output = graph.outputs()[k];
+    if (place(output, {output, 0, packed_strides(output->shape)}, output->dtype)) {
+      output_roots_[output] = static_cast<int>(k);
+    }
+  }
+  // Readers first: a Concat inside a Concat finds its own place before its parts take theirs.
+  const std::vector<Node*> concats = graph.nodes(Op::kConcat);
+  for (auto at = concats.rbegin(); at != concats.rend(); ++at) {
+    const Node& concat = **at;
+    const Value* y = concat.output();
+    if (!placed_.contains(y)) placed_[y] = {y, 0, preferred_.at(y)};
+    const Storage whole = placed_.at(y);
+    const auto axis =
+        static_cast<std::size_t>(model::wrap_axis(concat.attributes.get_int("axis", 0), y->rank()));
+    std::int64_t offset = whole.offset;
+    for (std::size_t i = 0; i < concat.inputs().size();) {
+      const Value* part = concat.inputs()[i];
+      const Node* split = whole_split(concat, i);
+      const Storage where{whole.root, offset, whole.strides};
+      if (split && place(split->input(0), where, dtype(y))) {
+        part = split->input(0);
+        i += split->outputs().size();
+      } else {
+        place(part, where, dtype(y));
+        ++i;
+      }
+      offset += part->shape[axis] * whole.strides[axis];
+    }
+  }
+}
+
+void Layout::resolve(const Graph& graph) {
+  for (const Value* value : graph.values()) {
+    if (!value->producer()) storage_[value] = {value, 0, packed_strides(value->shape)};
+  }
+  for (const Node* node : graph.nodes()) {
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+      const Value* y = node->outputs()[i];
+      if (!y) continue;
+      if (const auto placed = placed_.find(y); placed != placed_.end()) {
+        storage_[y] = placed->second;
+        continue;
+      }
+      const Value* x = node->input(0);
+      const auto view = x ? strided_view(*node, i, storage(x).strides) : std::nullopt;
+      if (view && dtype(x) == dtype(y)) {
+        storage_[y] = {storage(x).root, storage(x).offset + view->offset, view->strides};
+      } else {
+        // What was meant as a view but cannot be one starts anew, row-major.
+        const bool meant = x && strided_view(*node, i, packed_strides(x->shape));
+        storage_[y] = {y, 0, meant ? packed_strides(y->shape) : preferred_.at(y)};
+      }
+    }
+  }
+}
+
+}  // namespace peregrine::cuda
