@@ -54,6 +54,7 @@ struct Program {
   std::int64_t batch = 0;
   std::size_t arena_bytes = 0;
   std::size_t peak_bytes = 0;  ///< most activation bytes alive at one step: no arena can be smaller
+  double microseconds = 0;     ///< one run, measured while the plan was built; 0 when it was not
   std::vector<Step> steps;
 };
 
