@@ -75,7 +75,7 @@ class Playground {
                   std::vector<DeviceBuffer>& buffers) {
     for (const TensorSpec& spec : specs) {
       Shape shape = spec.shape;
-      shape[0] = batch;
+      if (!shape.empty() && shape[0] < 0) shape[0] = batch;
       buffers.push_back(filled(byte_size(spec.dtype, shape)));
     }
   }
