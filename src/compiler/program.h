@@ -31,6 +31,7 @@ struct Operand {
   DType dtype = DType::kFloat32;
   Shape shape;
   Shape strides;
+  std::string value = {};  ///< the ONNX value that lies there whole, "" for parts and scratch
 
   bool is_absent() const { return region == Region::kAbsent; }
   int rank() const { return static_cast<int>(shape.size()); }
@@ -46,6 +47,7 @@ struct Step {
   model::Attributes attributes;  ///< what the kernel needs to know, with all defaults resolved
   model::Epilogue epilogue;
   std::string tactic;       ///< of those the kernel offers; empty: its only or its first one
+  std::int64_t flops = 0;   ///< a multiply-add counts as 2
   double microseconds = 0;  ///< measured while the plan was built, 0 when it was not
 };
 
