@@ -36,7 +36,7 @@ std::int64_t bytes_of(DType dtype) { return static_cast<std::int64_t>(size_of(dt
 
 Lowering::Lowering(const model::Graph& graph, Precision precision, WeightStore& weights)
     : graph_(graph), precision_(precision), weights_(weights), layout_(graph, precision) {
-  program_.batch = graph.batch;
+  program_.batch = std::max<std::int64_t>(graph.batch, 1);
 }
 
 compiler::Program Lowering::run() {

@@ -24,9 +24,9 @@ struct BuildProgress {
   enum class Stage { kRead, kPass, kLower, kTune, kMeasure };
   Stage stage = Stage::kRead;
   int batch = 0;
-  std::string what;        ///< the pass or the node at hand
-  int done = 0, of = 0;    ///< steps tuned; 0 of 0 elsewhere
-  int tactics_timed = 0;   ///< since the build began
+  std::string what;       ///< the pass or the node at hand
+  int done = 0, of = 0;   ///< steps tuned; 0 of 0 elsewhere
+  int tactics_timed = 0;  ///< since the build began
 };
 
 struct BuildOptions {
@@ -36,8 +36,8 @@ struct BuildOptions {
   double time_budget_seconds = 0;  ///< of tuning; what is left then keeps the cost model's choice
   int height = 0, width = 0;       ///< for models that leave them open
   int device = 0;
-  int tactic_limit = 8;                        ///< timed for each step
-  compiler::TacticCache* tactics = nullptr;    ///< read and added to
+  int tactic_limit = 8;                      ///< timed for each step
+  compiler::TacticCache* tactics = nullptr;  ///< read and added to
   std::function<void(const BuildProgress&)> progress;
 };
 
@@ -54,8 +54,8 @@ struct BuildReport {
 compiler::Plan build_plan(const std::string& onnx_path, const BuildOptions& options,
                           BuildReport* report = nullptr);
 
-/// The part of it that needs no GPU: graphs of ascending batches, shapes known and passes done, to a
-/// plan whose steps have no tactics yet and whose identity is empty but for the precision.
+/// The part of it that needs no GPU: graphs of ascending batches, shapes known and passes done, to
+/// a plan whose steps have no tactics yet and whose identity is empty but for the precision.
 compiler::Plan lower_to_plan(std::span<const model::Graph> graphs, Precision precision);
 
 }  // namespace peregrine::cuda
