@@ -268,6 +268,12 @@ std::vector<std::byte> encode_programs(const std::vector<Program>& programs) {
   return writer.take();
 }
 
+std::vector<std::byte> encode_step(const Step& step) {
+  Writer writer;
+  writer(step);
+  return writer.take();
+}
+
 void decode_manifest(std::span<const std::byte> bytes, Plan& plan) {
   Reader reader(bytes);
   describe_manifest(reader, plan);

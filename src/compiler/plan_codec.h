@@ -21,6 +21,7 @@ class MalformedPlan : public std::runtime_error {
 /// Everything but weights and programs.
 std::vector<std::byte> encode_manifest(const Plan& plan);
 std::vector<std::byte> encode_programs(const std::vector<Program>& programs);
+std::vector<std::byte> encode_step(const Step& step);
 
 /// Throw `MalformedPlan`. Memory taken stays within a small multiple of `bytes`, whatever they say.
 void decode_manifest(std::span<const std::byte> bytes, Plan& plan);
