@@ -100,6 +100,12 @@ class Reader {
   void get(T& value) {
     std::memcpy(&value, raw(sizeof(value)).data(), sizeof(value));
   }
+  void get(bool& value) {
+    std::uint8_t byte = 0;
+    get(byte);
+    if (byte > 1) fail("a truth value that is neither");
+    value = byte == 1;
+  }
   void get(std::string& text) {
     const auto bytes = raw(length());
     text.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -178,13 +184,13 @@ void describe(Archive& archive, Is<model::Epilogue> auto& epilogue) {
 template <typename Archive>
 void describe(Archive& archive, Is<Step> auto& step) {
   archive(step.kernel, step.name, step.origins, step.inputs, step.outputs, step.attributes,
-          step.epilogue, step.tactic, step.flops, step.microseconds);
+          step.epilogue, step.tactic, step.flops, step.microseconds, step.stream, step.waits);
 }
 
 template <typename Archive>
 void describe(Archive& archive, Is<Program> auto& program) {
-  archive(program.batch, program.arena_bytes, program.peak_bytes, program.microseconds,
-          program.steps);
+  archive(program.batch, program.streams, program.parallel, program.arena_bytes, program.peak_bytes,
+          program.microseconds, program.steps);
 }
 
 template <typename Archive>
