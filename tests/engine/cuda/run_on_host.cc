@@ -5,8 +5,10 @@
 #include <stdexcept>
 
 #include "engine/cuda/bound_program.h"
+#include "engine/cuda/host_rows.h"
 #include "engine/cuda/kernels/copy.h"
 #include "engine/cuda/kernels/pointwise_math.h"
+#include "engine/cuda/ops/rows.h"
 #include "engine/cuda/pointwise_chain.h"
 
 namespace peregrine::testing {
@@ -77,6 +79,14 @@ std::vector<Tensor> run_on_host(const model::Graph& graph, Precision precision,
       const PointwiseParams p = pointwise_params(step);
       const int width = wide ? pointwise_width(p) : 1;
       p.integers ? pointwise_chain<std::int64_t>(p, width) : pointwise_chain<float>(p, width);
+    } else if (step.step.kernel == "reduce") {
+      reduce_on_host(reduce_params(step));
+    } else if (step.step.kernel == "normalize") {
+      normalize_on_host(normalize_params(step));
+    } else if (step.step.kernel == "cumulative_sum") {
+      cumulative_sum_on_host(cumulative_sum_params(step));
+    } else if (step.step.kernel == "local_response") {
+      local_response_on_host(local_response_params(step));
     } else {
       throw std::runtime_error("the host has no kernel '" + step.step.kernel + "'");
     }
