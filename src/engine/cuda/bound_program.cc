@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/cuda/check.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -40,7 +41,14 @@ std::vector<TensorView> bind(const std::vector<Operand>& operands, const Address
 
 }  // namespace
 
-BoundProgram::BoundProgram(const compiler::Program& program, const Addresses& addresses) {
+Branches::Branches(const compiler::Program& program) {
+  if (!program.parallel) return;
+  for (int i = 1; i < program.streams; ++i) streams_.push_back(make_stream());
+  for (std::size_t i = 0; i < program.steps.size(); ++i) events_.push_back(make_event());
+}
+
+BoundProgram::BoundProgram(const compiler::Program& program, const Addresses& addresses)
+    : program_(&program) {
   for (const compiler::Step& step : program.steps) {
     const Kernel* kernel = find_kernel(step.kernel);
     if (!kernel) {
@@ -67,8 +75,38 @@ void BoundProgram::enqueue(std::size_t index, cudaStream_t stream, bool overlapp
   }
 }
 
-void BoundProgram::enqueue(cudaStream_t stream, bool overlapped) const {
-  for (std::size_t i = 0; i < steps_.size(); ++i) enqueue(i, stream, overlapped);
+void BoundProgram::enqueue(cudaStream_t stream, const Branches& branches, bool overlapped) const {
+  if (!program_->parallel) {
+    for (std::size_t i = 0; i < steps_.size(); ++i) enqueue(i, stream, overlapped);
+    return;
+  }
+  std::vector<bool> waited_for(steps_.size(), false);
+  for (const Entry& entry : steps_) {
+    for (const int step : entry.step->waits) waited_for[static_cast<std::size_t>(step)] = true;
+  }
+  std::vector<int> last(static_cast<std::size_t>(program_->streams), -1);  // step of each stream
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const compiler::Step& step = *steps_[i].step;
+    const auto own = static_cast<std::size_t>(step.stream);
+    const cudaStream_t on = step.stream == 0 ? stream : branches.stream(step.stream - 1);
+    if (own != 0 && last[own] < 0 &&
+        step.waits.empty()) {  // starts from nothing: joins the capture
+      CUDA_CHECK(cudaEventRecord(branches.event(i), stream));
+      CUDA_CHECK(cudaStreamWaitEvent(on, branches.event(i)));
+    }
+    for (const int wait : step.waits) {
+      CUDA_CHECK(cudaStreamWaitEvent(on, branches.event(static_cast<std::size_t>(wait))));
+    }
+    enqueue(i, on, overlapped);
+    last[own] = static_cast<int>(i);
+    if (waited_for[i]) CUDA_CHECK(cudaEventRecord(branches.event(i), on));
+  }
+  for (std::size_t s = 1; s < last.size(); ++s) {
+    if (last[s] < 0) continue;
+    const auto step = static_cast<std::size_t>(last[s]);
+    CUDA_CHECK(cudaEventRecord(branches.event(step), branches.stream(static_cast<int>(s) - 1)));
+    CUDA_CHECK(cudaStreamWaitEvent(stream, branches.event(step)));
+  }
 }
 
 }  // namespace peregrine::cuda

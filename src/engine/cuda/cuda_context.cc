@@ -142,7 +142,9 @@ const CudaContext::Captured& CudaContext::captured(int program, const Addresses&
     graphs_.pop_back();
   }
   const BoundProgram bound(engine_.plan().programs[static_cast<std::size_t>(program)], addresses);
-  GraphExec graph = capture(capture_stream_.get(), [&] { bound.enqueue(capture_stream_.get()); });
+  const Branches branches(engine_.plan().programs[static_cast<std::size_t>(program)]);
+  GraphExec graph =
+      capture(capture_stream_.get(), [&] { bound.enqueue(capture_stream_.get(), branches); });
   graphs_.push_front({program, addresses, std::move(graph)});
   return graphs_.front();
 }

@@ -25,19 +25,22 @@ using compiler::Program;
 using model::Graph;
 using model::Value;
 
-// Specs with -1 where two batches differ; one batch alone keeps what the file says of it.
+// The batch is the caller's choice where it comes first; other shapes are what they are, and then
+// there can be one batch only.
 std::vector<TensorSpec> specs_of(const std::vector<Value*>& values,
-                                 const std::vector<std::string>& names, std::int64_t batch) {
+                                 const std::vector<std::string>& names, std::int64_t batch,
+                                 bool one_batch) {
   std::vector<TensorSpec> specs;
   for (std::size_t i = 0; i < values.size(); ++i) {
     TensorSpec spec{names[i], values[i]->dtype, values[i]->shape};
-    if (spec.shape.empty() || spec.shape[0] != batch) {
+    if (!spec.shape.empty() && spec.shape[0] == batch) {
+      spec.shape[0] = -1;
+    } else if (!one_batch) {
       throw Error(ErrorCode::kModelUnsupported,
-                  fmt::format("tensor '{}' has shape {}: the CUDA engine wants the batch as the "
-                              "first dimension of every input and output",
+                  fmt::format("tensor '{}' has shape {}, which does not begin with the batch: such "
+                              "a model can be built for one batch only",
                               spec.name, to_string(spec.shape)));
     }
-    spec.shape[0] = -1;
     specs.push_back(std::move(spec));
   }
   return specs;
@@ -76,8 +79,9 @@ Plan lower_to_plan(std::span<const Graph> graphs, Precision precision) {
   Plan plan;
   plan.identity.precision = precision == Precision::kFloat16 ? "fp16" : "fp32";
   const Graph& first = graphs.front();
-  plan.inputs = specs_of(first.inputs(), names_of(first.inputs()), first.batch);
-  plan.outputs = specs_of(first.outputs(), first.output_names(), first.batch);
+  const bool one_batch = graphs.size() == 1;
+  plan.inputs = specs_of(first.inputs(), names_of(first.inputs()), first.batch, one_batch);
+  plan.outputs = specs_of(first.outputs(), first.output_names(), first.batch, one_batch);
   plan.metadata = first.metadata;
   WeightStore weights;
   for (const Graph& graph : graphs) {

@@ -75,7 +75,7 @@ class Playground {
                   std::vector<DeviceBuffer>& buffers) {
     for (const TensorSpec& spec : specs) {
       Shape shape = spec.shape;
-      shape[0] = batch;
+      if (!shape.empty() && shape[0] < 0) shape[0] = batch;
       buffers.push_back(filled(byte_size(spec.dtype, shape)));
     }
   }
@@ -118,8 +118,17 @@ class Tuner {
       options_.progress({BuildProgress::Stage::kMeasure, static_cast<int>(program.batch), ""});
     }
     const BoundProgram bound(program, playground_.addresses());
-    program.microseconds =
-        microseconds_in_chain(stream_.get(), 1, [&] { bound.enqueue(stream_.get()); });
+    const auto measured = [&] {
+      const Branches branches(program);
+      return microseconds_in_chain(stream_.get(), 1,
+                                   [&] { bound.enqueue(stream_.get(), branches); });
+    };
+    program.microseconds = measured();
+    if (!program.parallel) return;
+    program.parallel = false;
+    const double in_order = measured();
+    program.parallel = program.microseconds < in_order;
+    program.microseconds = std::min(program.microseconds, in_order);
   }
 
  private:

@@ -4,7 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/element.h"
+#include "engine/cuda/kernels/unit.h"
 #include "engine/cuda/kernels/walk.h"
 
 namespace peregrine::cuda {
@@ -138,23 +138,23 @@ void launch_one_hot(const OneHotParams& params, bool overlapped, cudaStream_t st
 
 template <typename F>
 void with_body(const RemapParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes),
+  with_unit(p.unit_bytes,
             [&]<typename Unit>(Unit*) { f(RemapBody<Unit>{}); });
 }
 template <typename F>
 void with_body(const TriluParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes), [&]<typename Unit>(Unit*) {
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) {
     if constexpr (sizeof(Unit) <= 8) f(TriluBody<Unit>{});
   });
 }
 template <typename F>
 void with_body(const ReverseParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes),
+  with_unit(p.unit_bytes,
             [&]<typename Unit>(Unit*) { f(ReverseBody<Unit>{}); });
 }
 template <typename F>
 void with_body(const OneHotParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes), [&]<typename Unit>(Unit*) {
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) {
     if constexpr (sizeof(Unit) <= 8) f(OneHotBody<Unit>{});
   });
 }

@@ -44,14 +44,14 @@ struct ScatterBody {
     if constexpr (std::is_same_v<T, Sum>) {
       return value;
     } else {
-      return to_float(value);
+      return converted<float>(value);
     }
   }
   static PEREGRINE_HOST_DEVICE T narrow(Sum value) {
     if constexpr (std::is_same_v<T, Sum>) {
       return value;
     } else {
-      return from_float<T>(value);
+      return converted<T>(value);
     }
   }
   /// Where position `k` of this thread's group goes; -1 when its indices name no element.

@@ -187,9 +187,9 @@ PEREGRINE_HOST_DEVICE void run_row(const Team& team, const TopKParams& p, int ro
     if constexpr (std::is_same_v<T, std::int32_t>) {
       static_cast<std::int32_t*>(p.values)[to] = value;
     } else if (p.value_dtype == DType::kFloat16) {
-      static_cast<__half*>(p.values)[to] = from_float<__half>(to_float(value));
+      static_cast<__half*>(p.values)[to] = converted<__half>(converted<float>(value));
     } else {
-      static_cast<float*>(p.values)[to] = to_float(value);
+      static_cast<float*>(p.values)[to] = converted<float>(value);
     }
   }
 }
