@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "engine/cuda/kernels/unit.h"
 #include "engine/cuda/kernels/instructions.cuh"
 #include "engine/cuda/kernels/launch.h"
+#include "engine/cuda/kernels/unit.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {

@@ -66,8 +66,7 @@ void launch_gather(const GatherParams& params, bool overlapped, cudaStream_t str
 
 template <typename F>
 void with_body(const GatherParams& p, F&& f) {
-  with_unit(p.unit_bytes,
-            [&]<typename Unit>(Unit*) { f(GatherBody<Unit>{}); });
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) { f(GatherBody<Unit>{}); });
 }
 
 }  // namespace peregrine::cuda

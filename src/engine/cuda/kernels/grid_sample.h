@@ -25,7 +25,7 @@ struct GridSampleParams {
   SamplePadding padding = SamplePadding::kZeros;
   bool align_corners = false;
   std::int32_t axes = 2;
-  std::int32_t size[kMaxAxes] = {};    ///< of the picture; the axis of a grid's first entry (x) first
+  std::int32_t size[kMaxAxes] = {};  ///< of the picture; the axis of a grid's first entry (x) first
   std::int32_t stride[kMaxAxes] = {};  ///< in the input, in the same order
   std::int32_t entry_stride = 1;       ///< between a point's coordinates in the grid
   std::int32_t channels = 0;

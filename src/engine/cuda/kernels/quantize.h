@@ -46,8 +46,7 @@ struct DequantizeBody {
     int at[3];
     p.walk.offsets(index, at);
     const float level = converted<float>(static_cast<const In*>(p.input)[at[1]]);
-    static_cast<Out*>(p.output)[at[0]] =
-        converted<Out>((level - p.zeros[at[2]]) * p.scales[at[2]]);
+    static_cast<Out*>(p.output)[at[0]] = converted<Out>((level - p.zeros[at[2]]) * p.scales[at[2]]);
   }
 };
 

@@ -21,9 +21,10 @@ struct RoiAlignParams {
   bool half_pixel = true, average = true;
   float scale = 1;
   std::int32_t samples = 0;  ///< a side of each cell; 0: as many as its size in pixels
-  std::int32_t batch = 0, height = 0, width = 0, rows = 0, columns = 0;  ///< rows, columns: of cells
-  std::int32_t picture_stride = 0, row_stride = 0, column_stride = 0;    ///< in the input
-  std::int32_t entry_stride = 1;                                         ///< in `boxes`
+  std::int32_t batch = 0, height = 0, width = 0, rows = 0,
+               columns = 0;                                            ///< rows, columns: of cells
+  std::int32_t picture_stride = 0, row_stride = 0, column_stride = 0;  ///< in the input
+  std::int32_t entry_stride = 1;                                       ///< in `boxes`
   Walk<6> walk;  ///< output, input channel, boxes, pictures, cell row, cell column
 };
 

@@ -14,8 +14,8 @@ namespace peregrine::cuda {
 
 struct TopKParams {
   const void* input = nullptr;
-  void* values = nullptr;           ///< may be null
-  std::int64_t* indices = nullptr;  ///< may be null
+  void* values = nullptr;            ///< may be null
+  std::int64_t* indices = nullptr;   ///< may be null
   std::uint64_t* scratch = nullptr;  ///< `sorted` numbers a row; null: they fit shared memory
   DType input_dtype = DType::kFloat32;
   DType value_dtype = DType::kFloat32;

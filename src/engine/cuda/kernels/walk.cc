@@ -15,8 +15,8 @@ void check_walkable(const LoopNest& nest, std::span<const std::int64_t> shape, i
   }
   if (nest.rank() > limit) {
     throw Error(ErrorCode::kModelUnsupported,
-                fmt::format("a tensor of {} has more than {} separate dimensions",
-                            to_string(shape), limit));
+                fmt::format("a tensor of {} has more than {} separate dimensions", to_string(shape),
+                            limit));
   }
 }
 

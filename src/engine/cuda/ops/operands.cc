@@ -92,8 +92,8 @@ void require_float(const Node& node, const Operand& operand, const char* what) {
 
 void require_index(const Node& node, const Operand& operand) {
   if (operand.dtype == DType::kInt64 || operand.dtype == DType::kInt32) return;
-  Lowering::refuse(node, fmt::format("its indices are {} (supported: int64, int32)",
-                                     to_string(operand.dtype)));
+  Lowering::refuse(
+      node, fmt::format("its indices are {} (supported: int64, int32)", to_string(operand.dtype)));
 }
 
 bool is_empty(const Operand& operand) {
