@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "engine/cuda/ops/indexing.h"
-#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/checked_operands.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {

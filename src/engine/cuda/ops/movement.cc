@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "engine/cuda/ops/indexing.h"
-#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/remap.h"
 #include "model/geometry.h"
 

@@ -1,111 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/ops/operands.h"
 
-#include <algorithm>
+#include <cstring>
 
-#include <fmt/format.h>
-
+#include "compiler/rewrite.h"
 #include "compiler/strided.h"
-#include "engine/cuda/kernels/walk.h"
+#include "engine/cuda/kernel_table.h"
+#include "engine/cuda/kernels/pack.h"
+#include "model/half.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
 
 using compiler::Operand;
 using compiler::Step;
-using model::Node;
 
-namespace {
-
-bool converts(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat16; }
-
-void check_conversion(const Node& node, const model::Value* value, DType from, DType dtype) {
-  if (from == dtype || (converts(from) && converts(dtype))) return;
-  Lowering::refuse(node, fmt::format("'{}' is {}, and {} is needed", value->name, to_string(from),
-                                     to_string(dtype)));
-}
-
-}  // namespace
-
-Operand read_as(Lowering& to, const Node& node, const model::Value* value, DType dtype) {
-  if (!value) return {};
-  Operand operand = to.read(value);
-  if (operand.dtype == dtype) return operand;
-  check_conversion(node, value, operand.dtype, dtype);
-  return to.copied(operand, dtype,
-                   compiler::packed_like(operand.shape, operand.shape, operand.strides));
-}
-
-Operand read_packed_as(Lowering& to, const Node& node, const model::Value* value, DType dtype) {
-  if (!value) return {};
-  check_conversion(node, value, to.dtype(value), dtype);
-  return to.read_packed(value, dtype);
-}
-
-void emit_copy(Lowering& to, const Node& node, Operand from, Operand place) {
-  if (is_empty(place)) return;
-  const std::vector<Shape> strides{place.strides, from.strides};
-  if (merge_dimensions(place.shape, strides).rank() > Walk<2>::kMaxRank) {
-    // One step for each position of the shortest axis.
-    std::size_t axis = place.shape.size();
-    for (std::size_t i = 0; i < place.shape.size(); ++i) {
-      if (place.shape[i] == 1) continue;
-      if (axis == place.shape.size() || place.shape[i] < place.shape[axis]) axis = i;
-    }
-    for (std::int64_t i = 0; i < place.shape[axis]; ++i) {
-      emit_copy(to, node, sliced(from, axis, i, 1, 1), sliced(place, axis, i, 1, 1));
-    }
-    return;
-  }
-  Step step = to.step("copy", node);
-  step.inputs = {std::move(from)};
-  step.outputs = {std::move(place)};
-  to.emit(std::move(step));
-}
-
-Operand sliced(Operand operand, std::size_t axis, std::int64_t start, std::int64_t step,
-               std::int64_t count) {
-  operand.offset +=
-      start * operand.strides[axis] * static_cast<std::int64_t>(size_of(operand.dtype));
-  operand.strides[axis] *= step;
-  operand.shape[axis] = count;
+Operand as_picture(Operand operand) {
+  if (operand.rank() != 3) return operand;
+  operand.shape.insert(operand.shape.begin() + 2, 1);
+  operand.strides.insert(operand.strides.begin() + 2, 0);
   return operand;
 }
 
-void require_walkable(const Node& node, const Operand& operand) {
-  // Unmerged: a kernel walks operands of other strides beside this one.
-  LoopNest nest;
-  nest.extents = operand.shape;
-  nest.strides = {operand.strides};
+Operand rows_as_pixels(const Operand& operand) {
+  Operand pixels = operand;
+  const std::int64_t width = operand.shape.empty() ? 1 : operand.shape.back();
+  const std::int64_t rows = width == 0 ? 0 : element_count(operand.shape) / width;
+  pixels.shape = {rows, width, 1, 1};
+  pixels.strides = {compiler::row_stride(operand.shape, operand.strides).value(), 1, 0, 0};
+  return pixels;
+}
+
+Operand permuted(const Operand& operand, const model::Ints& order) {
+  Operand result = operand;
+  result.shape = compiler::permuted(operand.shape, order);
+  result.strides = compiler::permuted(operand.strides, order);
+  return result;
+}
+
+TensorView alignment_view(const Operand& operand) {
+  TensorView view;
+  if (operand.is_absent()) return view;
+  // Not null: that would mean "absent".
+  view.data = reinterpret_cast<void*>(static_cast<std::uintptr_t>(256 + operand.offset));
+  view.dtype = operand.dtype;
+  view.shape = operand.shape;
+  view.strides = operand.strides;
+  return view;
+}
+
+bool is_aligned_half(const Operand& operand, std::size_t contiguous) {
+  if (operand.dtype != DType::kFloat16 || operand.offset % 16 != 0) return false;
+  for (std::size_t i = 0; i < operand.shape.size(); ++i) {
+    const std::int64_t stride = operand.shape[i] == 1 ? 0 : operand.strides[i];
+    if (i == contiguous ? stride > 1 || stride < 0 : stride % 8 != 0) return false;
+  }
+  return true;
+}
+
+Operand half_weight(Lowering& to, std::span<const float> values, const Shape& shape) {
+  Tensor tensor(DType::kFloat16, shape);
+  auto* halves = static_cast<std::uint16_t*>(tensor.data());
+  for (std::size_t i = 0; i < values.size(); ++i) halves[i] = model::half_from_float(values[i]);
+  return to.weight(tensor);
+}
+
+Operand float_weight(Lowering& to, std::span<const float> values, const Shape& shape) {
+  return to.weight(Tensor::of<float>(values, shape));
+}
+
+Operand read_as(Lowering& to, const model::Value* value, DType dtype) {
+  if (!value) return {};
+  if (value->is_constant() && (dtype == DType::kFloat16 || dtype == DType::kFloat32)) {
+    const std::vector<float> values = compiler::floats_of(value);
+    return dtype == DType::kFloat16 ? half_weight(to, values, value->shape)
+                                    : float_weight(to, values, value->shape);
+  }
+  const Operand operand = to.read(value);
+  if (operand.dtype == dtype) return operand;
+  return to.copied(operand, dtype, packed_strides(operand.shape));
+}
+
+Operand pack_rows(Lowering& to, const model::Node& node, const Operand& from, int row_axes,
+                  std::int64_t padded) {
+  const auto split = static_cast<std::size_t>(row_axes);
+  // Refusals belong to the build.
   try {
-    check_walkable(nest, operand.shape, Walk<1>::kMaxRank);
+    make_pack(from.shape, from.strides, row_axes, padded);
   } catch (const Error& error) {
     Lowering::refuse(node, error.what());
   }
+  const std::int64_t rows = element_count(std::span(from.shape).first(split));
+  Operand packed = to.scratch(DType::kFloat16, {rows, padded});
+  Step step = to.step("pack", node);
+  step.epilogue = {};
+  step.attributes.set("row_axes", std::int64_t{row_axes});
+  step.inputs = {from};
+  step.outputs = {packed};
+  to.emit(std::move(step));
+  return packed;
 }
 
-void require_float(const Node& node, const Operand& operand, const char* what) {
-  if (converts(operand.dtype)) return;
-  Lowering::refuse(node, fmt::format("its {} is {} (supported: float32, float16)", what,
-                                     to_string(operand.dtype)));
-}
-
-void require_index(const Node& node, const Operand& operand) {
-  if (operand.dtype == DType::kInt64 || operand.dtype == DType::kInt32) return;
-  Lowering::refuse(
-      node, fmt::format("its indices are {} (supported: int64, int32)", to_string(operand.dtype)));
-}
-
-bool is_empty(const Operand& operand) {
-  return std::find(operand.shape.begin(), operand.shape.end(), 0) != operand.shape.end();
-}
-
-std::int32_t checked_int32(std::int64_t value) {
-  if (value < INT32_MIN || value > INT32_MAX) {
-    throw Error(ErrorCode::kModelUnsupported,
-                fmt::format("a stride of {} elements is beyond the CUDA engine", value));
-  }
-  return static_cast<std::int32_t>(value);
+void run_pack(const BoundStep& step) {
+  const TensorView& from = step.input(0);
+  const TensorView& to = step.output();
+  PackParams params =
+      make_pack(from.shape, from.strides,
+                static_cast<int>(step.step.attributes.get_int("row_axes", 1)), to.shape[1]);
+  params.input = from.data;
+  params.input_half = from.dtype == DType::kFloat16;
+  params.output = to.data;
+  launch_pack(params, step.overlapped, step.stream);
 }
 
 }  // namespace peregrine::cuda

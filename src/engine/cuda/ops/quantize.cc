@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/checked_operands.h"
 #include "model/convert.h"
 #include "model/geometry.h"
 

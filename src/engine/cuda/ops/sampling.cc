@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/remap.h"
 #include "model/resize_taps.h"
 

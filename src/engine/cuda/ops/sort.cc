@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/checked_operands.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {
