@@ -10,10 +10,10 @@
 
 namespace peregrine::testing {
 
-/// Lowers an inferred graph and does its steps on the host: pointwise chains thread by thread with
-/// the kernel's index arithmetic and formulas, copies and steps on rows with the kernel's operands.
-/// Throws std::runtime_error naming any other kernel. `wide`: chains take groups of elements where
-/// the launcher would.
+/// Lowers an inferred graph and does its steps on the host: pointwise chains, copies and indexing
+/// thread by thread with the kernels' index arithmetic and formulas, steps on rows with the kernels'
+/// operands. Throws std::runtime_error naming any other kernel. `wide`: chains take groups of
+/// elements where the launcher would.
 std::vector<Tensor> run_on_host(const model::Graph& graph, cuda::Precision precision,
                                 std::span<const Tensor> inputs, bool wide);
 
