@@ -27,6 +27,7 @@ std::vector<PassReport> compile_graph(model::Graph& graph, const CompileOptions&
       {"recognise activations", recognise_activations},
       {"recognise layer norm", recognise_layer_norm},
       {"recognise attention", recognise_attention, options.attention},
+      {"recognise box decoder", recognise_box_decode},
       {"fuse activation", fuse_activation},
       {"fuse residual", fuse_residual},
       {"fuse activation after residual", fuse_activation},

@@ -53,7 +53,10 @@ std::size_t peak_of(std::span<const Buffer> buffers) {
   return static_cast<std::size_t>(peak);
 }
 
-ArenaPlan place(std::span<const Buffer> buffers, const std::vector<std::size_t>& order) {
+using Together = std::function<bool(std::size_t, std::size_t)>;
+
+ArenaPlan place(std::span<const Buffer> buffers, const std::vector<std::size_t>& order,
+                const Together& together) {
   ArenaPlan plan;
   plan.offsets.assign(buffers.size(), 0);
   std::vector<std::size_t> done;
@@ -62,7 +65,7 @@ ArenaPlan place(std::span<const Buffer> buffers, const std::vector<std::size_t>&
     const std::size_t bytes = aligned(buffers[index].bytes);
     neighbours.clear();
     for (const std::size_t other : done) {
-      if (!meet(buffers[index], buffers[other])) continue;
+      if (together ? !together(index, other) : !meet(buffers[index], buffers[other])) continue;
       neighbours.push_back(
           {plan.offsets[other], plan.offsets[other] + aligned(buffers[other].bytes)});
     }
@@ -75,7 +78,7 @@ ArenaPlan place(std::span<const Buffer> buffers, const std::vector<std::size_t>&
 
 }  // namespace
 
-ArenaPlan plan_arena(std::span<const Buffer> buffers) {
+ArenaPlan plan_arena(std::span<const Buffer> buffers, const Together& together) {
   // No one order is best for every model, and placing is cheap: the smallest of a few wins.
   using Before = bool (*)(const Buffer&, const Buffer&);
   constexpr Before kOrders[] = {
@@ -94,7 +97,7 @@ ArenaPlan plan_arena(std::span<const Buffer> buffers) {
     std::iota(order.begin(), order.end(), 0U);
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return before(buffers[a], buffers[b]); });
-    ArenaPlan plan = place(buffers, order);
+    ArenaPlan plan = place(buffers, order, together);
     if (plan.bytes < best.bytes) best = std::move(plan);
   }
   best.peak = peak_of(buffers);

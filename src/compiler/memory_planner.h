@@ -27,8 +27,10 @@ struct ArenaPlan {
 };
 constexpr std::size_t kArenaAlignment = 256;  ///< what cudaMalloc gives, and TMA descriptors want
 
-/// Buffers alive together never overlap. Cost: O(n^2).
-ArenaPlan plan_arena(std::span<const Buffer> buffers);
+/// Buffers alive together never overlap; `together`, where given, says so of two of them in place
+/// of their steps (which may run side by side). Cost: O(n^2).
+ArenaPlan plan_arena(std::span<const Buffer> buffers,
+                     const std::function<bool(std::size_t, std::size_t)>& together = nullptr);
 
 /// The arena of a graph's activations, step = position in `graph.nodes()`. Views and index maps
 /// live in their owners; the model's inputs and outputs are the caller's and not in the arena.

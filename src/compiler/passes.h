@@ -32,6 +32,10 @@ int recognise_layer_norm(model::Graph& graph);
 /// it as layouts: the weights, tokens^2 a head, never reach memory.
 int recognise_attention(model::Graph& graph);
 
+/// The box decoder of YOLOv8 to v12 (distribution of distances, anchors, strides, sigmoid of
+/// scores).
+int recognise_box_decode(model::Graph& graph);
+
 /// Conv, ConvTranspose, Gemm or MatMul -> activation: one node.
 int fuse_activation(model::Graph& graph);
 

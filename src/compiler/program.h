@@ -47,13 +47,18 @@ struct Step {
   model::Epilogue epilogue;
   std::string tactic;       ///< of those the kernel offers; empty: its only or its first one
   double microseconds = 0;  ///< measured while the plan was built, 0 when it was not
+  int stream = 0;           ///< of the program's; steps of one stream run in order
+  std::vector<int> waits;   ///< earlier steps of other streams that must be done before
 };
 
-/// A graph for one batch. Steps run in order.
+/// A graph for one batch. Steps run in order, or, where `parallel`, on `streams` streams at once.
 struct Program {
   std::int64_t batch = 0;
+  int streams = 1;
+  bool parallel = false;
   std::size_t arena_bytes = 0;
   std::size_t peak_bytes = 0;  ///< most activation bytes alive at one step: no arena can be smaller
+  double microseconds = 0;     ///< one run, measured while the plan was built; 0 when it was not
   std::vector<Step> steps;
 };
 

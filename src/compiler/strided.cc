@@ -86,6 +86,15 @@ model::Ints inverse_permutation(const model::Ints& permutation) {
   return inverse;
 }
 
+Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& target) {
+  Shape result(target.size(), 0);
+  const std::size_t lead = target.size() - shape.size();
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] != 1) result[lead + i] = strides[i];
+  }
+  return result;
+}
+
 Shape packed_like(const Shape& shape, const Shape& like_shape, const Shape& like) {
   std::vector<std::size_t> order(shape.size());
   std::iota(order.begin(), order.end(), 0U);

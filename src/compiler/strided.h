@@ -18,6 +18,10 @@ std::optional<Shape> reshape_strides(const Shape& shape, const Shape& strides, c
 Shape permuted(const Shape& of, const model::Ints& permutation);
 model::Ints inverse_permutation(const model::Ints& permutation);
 
+/// Strides that read a tensor of `shape` and `strides` as one of `target`, which it broadcasts to
+/// by NumPy's rule.
+Shape broadcast_strides(const Shape& shape, const Shape& strides, const Shape& target);
+
 /// Packed strides of `shape` whose memory order is that of `like` (largest stride outermost, ties
 /// by position); axes of `like` with stride 0 or length 1 stay in their place.
 Shape packed_like(const Shape& shape, const Shape& like_shape, const Shape& like);

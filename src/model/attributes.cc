@@ -49,6 +49,9 @@ Ints Attributes::get_ints(std::string_view name, const Ints& otherwise) const {
 Floats Attributes::get_floats(std::string_view name, const Floats& otherwise) const {
   return get(name, otherwise);
 }
+std::vector<std::string> Attributes::get_strings(std::string_view name) const {
+  return get(name, std::vector<std::string>());
+}
 std::shared_ptr<const Tensor> Attributes::get_tensor(std::string_view name) const {
   return get(name, std::shared_ptr<const Tensor>());
 }

@@ -33,6 +33,7 @@ class Attributes {
   std::string get_string(std::string_view name, const std::string& otherwise) const;
   Ints get_ints(std::string_view name, const Ints& otherwise = {}) const;
   Floats get_floats(std::string_view name, const Floats& otherwise = {}) const;
+  std::vector<std::string> get_strings(std::string_view name) const;
   /// Null when absent.
   std::shared_ptr<const Tensor> get_tensor(std::string_view name) const;
 

@@ -35,7 +35,7 @@ std::optional<Op> find_onnx_op(std::string_view op_type) {
                                 [&](const Row& each) { return op_type == each.name; });
   if (row == std::end(kRows)) return std::nullopt;
   const Op op = static_cast<Op>(row - std::begin(kRows));
-  return op == Op::kSilu ? std::nullopt : std::optional(op);
+  return op == Op::kSilu || op == Op::kBoxDecode ? std::nullopt : std::optional(op);
 }
 
 }  // namespace peregrine::model

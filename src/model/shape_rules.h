@@ -75,6 +75,7 @@ using Rule = void (*)(RuleContext&);
 #define PEREGRINE_RULE(rule) void rule(RuleContext& context);
 PEREGRINE_RULE(arg_reduce)
 PEREGRINE_RULE(attention)
+PEREGRINE_RULE(box_decode)
 PEREGRINE_RULE(broadcast)
 PEREGRINE_RULE(broadcast_bool)
 PEREGRINE_RULE(cast)

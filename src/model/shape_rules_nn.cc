@@ -131,4 +131,13 @@ void roi_align(RuleContext& c) {
   c.set(0, c.dtype(0), {c.shape(1)[0], c.shape(0)[1], height, width});
 }
 
+void box_decode(RuleContext& c) {
+  const Shape& x = c.shape(0);
+  if (x.size() != 3 || x[1] != 4 * element_count(c.shape(3)) || c.shape(1) != Shape{4, x[2]} ||
+      (c.has(4) && (c.rank(4) != 3 || c.shape(4)[0] != x[0] || c.shape(4)[2] != x[2]))) {
+    c.fail("has operands that do not fit together");
+  }
+  c.set(0, c.dtype(0), {x[0], 4 + (c.has(4) ? c.shape(4)[1] : 0), x[2]});
+}
+
 }  // namespace peregrine::model::rules

@@ -187,6 +187,55 @@ TEST(RecogniseActivations, LeavesOtherGates) {
   EXPECT_EQ(count(expect_unchanged(model.graph(), compiler::recognise_activations), Op::kSilu), 0);
 }
 
+// YOLO's head from [batch, 4 * 3 + 5, 6] on, as exporters write it.
+ModelBuilder box_decoder(bool corners, const char* size) {
+  ModelBuilder model;
+  model.input("x", {-1, 17, 6}).ints("parts", {12, 5}).output("y");
+  model.node("Split", {"x", "parts"}, {"d", "s"}, attributes({{"axis", std::int64_t{1}}}));
+  model.ints("unfold", {0, 4, 3, 6}).ints("fold", {0, 4, 6});
+  model.floats("bins", {1, 3, 1, 1}, std::vector<float>{0, 1, 2});
+  model.weights("low_anchors", {1, 2, 6}, 1).weights("high_anchors", {2, 6}, 2);
+  model.weights("strides", {1, 6}, 3).ints("zero", {0}).ints("two", {2}).ints("four", {4});
+  model.ints("one", {1}).floats("half", {}, std::vector<float>{0.5F});
+  model.node("Reshape", {"d", "unfold"}, {"d4"})
+      .node("Transpose", {"d4"}, {"t"}, attributes({{"perm", Ints{0, 2, 1, 3}}}))
+      .node("Softmax", {"t"}, {"p"}, attributes({{"axis", std::int64_t{1}}}))
+      .node("Conv", {"p", "bins"}, {"e"})
+      .node("Reshape", {"e", "fold"}, {"distances"});
+  model.node("Slice", {"distances", "zero", "two", "one"}, {"lt"})
+      .node("Slice", {"distances", "two", "four", "one"}, {"rb"});
+  model.node("Sub", {"low_anchors", "lt"}, {"low"}).node("Add", {"rb", "high_anchors"}, {"high"});
+  if (corners) {
+    model.node("Concat", {"low", "high"}, {"box"}, attributes({{"axis", std::int64_t{1}}}));
+  } else {
+    model.node("Add", {"low", "high"}, {"sum"}).node("Mul", {"sum", "half"}, {"centre"});
+    model.node(size, {"high", "low"}, {"size"});
+    model.node("Concat", {"centre", "size"}, {"box"}, attributes({{"axis", std::int64_t{1}}}));
+  }
+  model.node("Mul", {"box", "strides"}, {"pixels"}).node("Sigmoid", {"s"}, {"scores"});
+  model.node("Concat", {"pixels", "scores"}, {"y"}, attributes({{"axis", std::int64_t{1}}}));
+  return model;
+}
+
+TEST(RecogniseBoxDecode, BecomesOneNodeWithItsScores) {
+  for (const bool corners : {false, true}) {
+    const Graph graph = expect_unchanged(box_decoder(corners, "Sub").graph(), [](Graph& each) {
+      compiler::recognise_box_decode(each);
+      compiler::remove_no_ops(each);
+    });
+    EXPECT_EQ(graph.nodes().size(), 2U);  // it and the Split
+    ASSERT_EQ(count(graph, Op::kBoxDecode), 1);
+    const auto& origins = graph.nodes(Op::kBoxDecode)[0]->origins();
+    EXPECT_NE(std::ranges::find(origins, "/Softmax_p"), origins.end());
+  }
+}
+
+TEST(RecogniseBoxDecode, LeavesOtherArithmetic) {
+  const Graph graph =
+      expect_unchanged(box_decoder(false, "Div").graph(), compiler::recognise_box_decode);
+  EXPECT_EQ(count(graph, Op::kBoxDecode), 0);
+}
+
 TEST(RecogniseLayerNorm, FindsTheFormulaWithAndWithoutBias) {
   for (const bool bias : {true, false}) {
     ModelBuilder model;

@@ -30,13 +30,16 @@ constexpr LowerOp kLowerings[] = {
 };
 static_assert(std::size(kLowerings) == model::kOpCount);
 
+// A detector has three scales with two or three branches each.
+constexpr int kMostStreams = 6;
+
 std::int64_t bytes_of(DType dtype) { return static_cast<std::int64_t>(size_of(dtype)); }
 
 }  // namespace
 
 Lowering::Lowering(const model::Graph& graph, Precision precision, WeightStore& weights)
     : graph_(graph), precision_(precision), weights_(weights), layout_(graph, precision) {
-  program_.batch = graph.batch;
+  program_.batch = std::max<std::int64_t>(graph.batch, 1);
 }
 
 compiler::Program Lowering::run() {
@@ -61,7 +64,15 @@ compiler::Program Lowering::run() {
                      packed_strides(output->shape)}};
     program_.steps.push_back(std::move(copy));
   }
-  finish_arena();
+  const std::vector<compiler::StepOrder> order =
+      compiler::assign_streams(dependencies(), kMostStreams);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    program_.steps[i].stream = order[i].stream;
+    program_.steps[i].waits = order[i].waits;
+    program_.streams = std::max(program_.streams, order[i].stream + 1);
+  }
+  program_.parallel = program_.streams > 1;
+  finish_arena(compiler::Precedence(order));
   return std::move(program_);
 }
 
@@ -103,8 +114,8 @@ Operand Lowering::in_region(const Storage& storage, const Value* value) {
     return operand;
   }
   operand.region = Region::kArena;
-  const auto [buffer, added] = buffers_.try_emplace(root, static_cast<int>(buffer_bytes_.size()));
-  if (added) buffer_bytes_.push_back(byte_size(dtype(root), root->shape));
+  const auto [buffer, added] = buffers_.try_emplace(root, static_cast<int>(arena_.size()));
+  if (added) arena_.push_back({dtype(root), root->shape, layout_.storage(root).strides});
   operand.index = buffer->second;
   return operand;
 }
@@ -114,8 +125,7 @@ Operand Lowering::read(const Value* value) {
 }
 
 Operand Lowering::copied(const Operand& from, DType dtype, const Shape& strides) {
-  Operand to = scratch(dtype, from.shape);
-  to.strides = strides;
+  Operand to = scratch(dtype, from.shape, strides);
   Step copy = step("copy", *current_);
   copy.epilogue = {};
   copy.inputs = {from};
@@ -158,8 +168,7 @@ Operand Lowering::write(const Value* value) { return in_region(layout_.storage(v
 Operand Lowering::fitted(const Value* value, DType wanted, bool fits, const Shape& strides) {
   const Operand place = write(value);
   if (place.dtype == wanted && fits) return place;
-  Operand own = scratch(wanted, place.shape);
-  own.strides = strides;
+  Operand own = scratch(wanted, place.shape, strides);
   pending_.emplace_back(own, place);
   return own;
 }
@@ -184,13 +193,17 @@ Operand Lowering::write_picture(const Value* value, DType wanted) {
 }
 
 Operand Lowering::scratch(DType dtype, const Shape& shape) {
+  return scratch(dtype, shape, packed_strides(shape));
+}
+
+Operand Lowering::scratch(DType dtype, const Shape& shape, const Shape& strides) {
   Operand operand;
   operand.region = Region::kArena;
-  operand.index = static_cast<int>(buffer_bytes_.size());
+  operand.index = static_cast<int>(arena_.size());
   operand.dtype = dtype;
   operand.shape = shape;
-  operand.strides = packed_strides(shape);
-  buffer_bytes_.push_back(byte_size(dtype, shape));
+  operand.strides = strides;
+  arena_.push_back({dtype, shape, strides});
   return operand;
 }
 
@@ -242,22 +255,83 @@ void Lowering::refuse(const Node& node, const std::string& reason) {
                           model::describe(node), reason));
 }
 
-// Buffer numbers become offsets in one arena.
-void Lowering::finish_arena() {
-  std::vector<compiler::Buffer> buffers(buffer_bytes_.size());
-  std::vector<bool> used(buffers.size(), false);
+// Two steps depend on each other where one writes what the other reads or writes.
+compiler::Dependencies Lowering::dependencies() const {
+  struct Use {
+    int step;
+    bool writes;
+    compiler::Box box;
+  };
+  std::vector<std::vector<Use>> uses(arena_.size() + graph_.outputs().size());
+  compiler::Dependencies result;
+  std::vector<std::vector<bool>> implied;  // [step][steps known to be done before it]
+  const int count = static_cast<int>(program_.steps.size());
+  for (int i = 0; i < count; ++i) {
+    std::vector<bool> needed(program_.steps.size(), false);
+    std::vector<std::pair<std::size_t, Use>> own;
+    const auto add = [&](const Operand& operand, bool writes) {
+      const bool in_arena = operand.region == Region::kArena;
+      if (!in_arena && operand.region != Region::kOutput) return;
+      const auto index = static_cast<std::size_t>(operand.index);
+      const std::size_t buffer = in_arena ? index : arena_.size() + index;
+      const Shape& shape = in_arena ? arena_[index].shape : graph_.outputs()[index]->shape;
+      const Use use{
+          i, writes,
+          compiler::touched_box(shape, in_arena ? arena_[index].strides : packed_strides(shape),
+                                operand, operand.offset / bytes_of(operand.dtype))};
+      for (const Use& other : uses[buffer]) {
+        if ((use.writes || other.writes) && use.box.meets(other.box)) {
+          needed[static_cast<std::size_t>(other.step)] = true;
+        }
+      }
+      own.emplace_back(buffer, use);
+    };
+    const Step& step = program_.steps[static_cast<std::size_t>(i)];
+    for (const Operand& each : step.inputs) add(each, false);
+    for (const Operand& each : step.outputs) add(each, true);
+    for (auto& [buffer, use] : own) uses[buffer].push_back(std::move(use));
+    std::vector<int> direct;
+    std::vector<bool> known(program_.steps.size(), false);
+    for (int j = i - 1; j >= 0; --j) {
+      const auto at = static_cast<std::size_t>(j);
+      if (!needed[at] || known[at]) continue;
+      direct.push_back(j);
+      known[at] = true;
+      for (std::size_t k = 0; k < at; ++k) known[k] = known[k] || implied[at][k];
+    }
+    result.push_back(std::move(direct));
+    implied.push_back(std::move(known));
+  }
+  return result;
+}
+
+// Buffer numbers become offsets in one arena. Two buffers may share memory when whatever touches
+// the one is always done before anything touches the other.
+void Lowering::finish_arena(const compiler::Precedence& precedence) {
+  std::vector<compiler::Buffer> buffers(arena_.size());
+  std::vector<std::vector<int>> users(arena_.size());
   const auto touch = [&](const Operand& operand, int at) {
     if (operand.region != Region::kArena) return;
     const auto i = static_cast<std::size_t>(operand.index);
-    if (!used[i]) buffers[i] = {buffer_bytes_[i], at, at};
-    used[i] = true;
+    if (users[i].empty()) buffers[i] = {byte_size(arena_[i].dtype, arena_[i].shape), at, at};
     buffers[i].last = at;
+    users[i].push_back(at);
   };
   for (std::size_t at = 0; at < program_.steps.size(); ++at) {
     for (const Operand& each : program_.steps[at].inputs) touch(each, static_cast<int>(at));
     for (const Operand& each : program_.steps[at].outputs) touch(each, static_cast<int>(at));
   }
-  const compiler::ArenaPlan plan = compiler::plan_arena(buffers);
+  const auto all_before = [&](std::size_t a, std::size_t b) {
+    for (const int first : users[a]) {
+      for (const int second : users[b]) {
+        if (first == second || !precedence.before(first, second)) return false;
+      }
+    }
+    return true;
+  };
+  const compiler::ArenaPlan plan = compiler::plan_arena(buffers, [&](std::size_t a, std::size_t b) {
+    return !all_before(a, b) && !all_before(b, a);
+  });
   const auto settle = [&](Operand& operand) {
     if (operand.region != Region::kArena) return;
     operand.offset +=

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "compiler/program.h"
+#include "compiler/schedule.h"
 #include "engine/cuda/layout.h"
 #include "engine/cuda/weight_store.h"
 #include "model/graph.h"
@@ -53,8 +54,9 @@ class Lowering {
   compiler::Operand write_rows(const model::Value* value, DType dtype);
   compiler::Operand write_picture(const model::Value* value, DType dtype);
 
-  /// Memory for something between two steps of one node, packed.
+  /// Memory for something between two steps of one node; packed, or of other dense strides.
   compiler::Operand scratch(DType dtype, const Shape& shape);
+  compiler::Operand scratch(DType dtype, const Shape& shape, const Shape& strides);
   /// A constant, packed; equal contents are stored once.
   compiler::Operand weight(const Tensor& tensor);
   /// A copy step to packed scratch memory of another dtype or order.
@@ -78,7 +80,13 @@ class Lowering {
  private:
   compiler::Operand in_region(const Storage& storage, const model::Value* value);
   compiler::Operand fitted(const model::Value* value, DType dtype, bool fits, const Shape& strides);
-  void finish_arena();
+  // A piece of the arena, by Operand::index until the arena is planned.
+  struct Buffer {
+    DType dtype = DType::kFloat32;
+    Shape shape, strides;
+  };
+  compiler::Dependencies dependencies() const;
+  void finish_arena(const compiler::Precedence& precedence);
 
   const model::Graph& graph_;
   Precision precision_;
@@ -86,7 +94,7 @@ class Lowering {
   Layout layout_;
   const model::Node* current_ = nullptr;
   compiler::Program program_;
-  std::vector<std::size_t> buffer_bytes_;  // of arena buffers, by Operand::index until planned
+  std::vector<Buffer> arena_;
   std::map<const model::Value*, int> buffers_;
   std::vector<std::pair<compiler::Operand, compiler::Operand>> pending_;  // scratch -> place
 };

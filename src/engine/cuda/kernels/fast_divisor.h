@@ -3,11 +3,7 @@
 
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define PEREGRINE_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define PEREGRINE_HOST_DEVICE inline
-#endif
+#include "engine/cuda/kernels/host_device.h"
 
 namespace peregrine::cuda {
 
@@ -41,5 +37,3 @@ struct FastDivisor {
 };
 
 }  // namespace peregrine::cuda
-
-#undef PEREGRINE_HOST_DEVICE

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cuda/tuner.h"
+
+#include <limits>
+#include <map>
+#include <sstream>
+
+#include "core/cuda/check.h"
+#include "core/cuda/handles.h"
+#include "core/stopwatch.h"
+#include "engine/cuda/bound_program.h"
+#include "engine/cuda/tactic.h"
+
+namespace peregrine::cuda {
+namespace {
+
+using compiler::Operand;
+using compiler::Plan;
+using compiler::Program;
+using compiler::Step;
+
+constexpr int kChainLength = 20;  // launches in one timed graph: long enough to fill the pipeline
+
+// What a step's time depends on: everything but its name and its addresses.
+std::string signature(const Step& step) {
+  std::ostringstream text;
+  text << step.kernel << '|' << static_cast<int>(step.epilogue.activation)
+       << static_cast<int>(step.epilogue.residual);
+  const auto add = [&](const std::vector<Operand>& operands) {
+    for (const Operand& each : operands) {
+      text << '|' << static_cast<int>(each.dtype) << to_string(each.shape)
+           << to_string(each.strides) << each.offset % 16 << static_cast<int>(each.region);
+    }
+  };
+  add(step.inputs);
+  add(step.outputs);
+  for (const auto& [name, value] : step.attributes) {
+    text << '|' << name;
+    if (const auto* one = std::get_if<std::int64_t>(&value)) text << *one;
+    if (const auto* many = std::get_if<model::Ints>(&value)) text << to_string(*many);
+  }
+  return text.str();
+}
+
+// Device memory for every region of a plan's programs, filled with small numbers: a chip that
+// multiplies zeros runs cooler, and so faster, than it will.
+class Playground {
+ public:
+  explicit Playground(const Plan& plan) {
+    std::size_t arena = 0;
+    for (const Program& program : plan.programs) arena = std::max(arena, program.arena_bytes);
+    arena_ = filled(arena);
+    weights_ = DeviceBuffer(plan.weights.size());
+    if (!plan.weights.empty()) {
+      CUDA_CHECK(cudaMemcpy(weights_.data(), plan.weights.data(), plan.weights.size(),
+                            cudaMemcpyHostToDevice));
+    }
+    const std::int64_t batch = plan.programs.back().batch;
+    add(plan.inputs, batch, inputs_);
+    add(plan.outputs, batch, outputs_);
+    addresses_.arena = arena_.data();
+    addresses_.weights = weights_.data();
+    for (const DeviceBuffer& each : inputs_) addresses_.inputs.push_back(each.data());
+    for (const DeviceBuffer& each : outputs_) addresses_.outputs.push_back(each.data());
+  }
+  const Addresses& addresses() const { return addresses_; }
+
+ private:
+  static DeviceBuffer filled(std::size_t bytes) {
+    DeviceBuffer buffer(bytes);
+    if (bytes > 0) CUDA_CHECK(cudaMemset(buffer.data(), 0x2c, bytes));  // FP16 0.065, FP32 2.4e-12
+    return buffer;
+  }
+  static void add(const std::vector<TensorSpec>& specs, std::int64_t batch,
+                  std::vector<DeviceBuffer>& buffers) {
+    for (const TensorSpec& spec : specs) {
+      Shape shape = spec.shape;
+      if (!shape.empty() && shape[0] < 0) shape[0] = batch;
+      buffers.push_back(filled(byte_size(spec.dtype, shape)));
+    }
+  }
+
+  DeviceBuffer arena_, weights_;
+  std::vector<DeviceBuffer> inputs_, outputs_;
+  Addresses addresses_;
+};
+
+struct Choice {
+  std::string tactic;
+  double microseconds = 0;
+};
+
+class Tuner {
+ public:
+  Tuner(const Playground& playground, const DeviceInfo& device, const BuildOptions& options,
+        BuildReport& report)
+      : playground_(playground),
+        device_(device),
+        options_(options),
+        report_(report),
+        stream_(make_stream()) {}
+
+  void tune(Program& program) {
+    const BoundProgram bound(program, playground_.addresses());
+    const int total = static_cast<int>(program.steps.size());
+    for (int i = 0; i < total; ++i) {
+      Step& step = program.steps[static_cast<std::size_t>(i)];
+      if (options_.progress) {
+        options_.progress({BuildProgress::Stage::kTune, static_cast<int>(program.batch), step.name,
+                           i, total, report_.tactics_timed});
+      }
+      choose(bound, static_cast<std::size_t>(i), step);
+    }
+  }
+
+  void time(Program& program) {
+    if (options_.progress) {
+      options_.progress({BuildProgress::Stage::kMeasure, static_cast<int>(program.batch), ""});
+    }
+    const BoundProgram bound(program, playground_.addresses());
+    const auto measured = [&] {
+      const Branches branches(program);
+      return microseconds_in_chain(stream_.get(), 1,
+                                   [&] { bound.enqueue(stream_.get(), branches); });
+    };
+    program.microseconds = measured();
+    if (!program.parallel) return;
+    program.parallel = false;
+    const double in_order = measured();
+    program.parallel = program.microseconds < in_order;
+    program.microseconds = std::min(program.microseconds, in_order);
+  }
+
+ private:
+  void choose(const BoundProgram& bound, std::size_t index, Step& step) {
+    if (!bound.kernel(index).tactics) return;
+    const std::string key = signature(step);
+    if (const auto known = chosen_.find(key); known != chosen_.end()) {
+      step.tactic = known->second.tactic;
+      step.microseconds = known->second.microseconds;
+      return;
+    }
+    const auto names = bound.kernel(index).tactics(bound.step(index, stream_.get()), device_,
+                                                   static_cast<std::size_t>(options_.tactic_limit));
+    Choice best{names.empty() ? "" : names.front(), 0};
+    const bool in_time =
+        options_.time_budget_seconds <= 0 || watch_.seconds() < options_.time_budget_seconds;
+    if (in_time && !names.empty()) best = fastest(bound, index, step, names);
+    step.tactic = best.tactic;
+    step.microseconds = best.microseconds;
+    chosen_[key] = best;
+  }
+
+  Choice fastest(const BoundProgram& bound, std::size_t index, Step& step,
+                 const std::vector<std::string>& names) {
+    Choice best{"", std::numeric_limits<double>::infinity()};
+    for (const std::string& name : names) {
+      step.tactic = name;
+      const double us = microseconds_in_chain(stream_.get(), kChainLength,
+                                              [&] { bound.enqueue(index, stream_.get()); });
+      ++report_.tactics_timed;
+      if (us < best.microseconds) best = {name, us};
+    }
+    return best;
+  }
+
+  const Playground& playground_;
+  const DeviceInfo& device_;
+  const BuildOptions& options_;
+  BuildReport& report_;
+  Stream stream_;
+  Stopwatch watch_;
+  std::map<std::string, Choice> chosen_;
+};
+
+}  // namespace
+
+void tune(Plan& plan, const DeviceInfo& device, const BuildOptions& options, BuildReport& report) {
+  const Playground playground(plan);
+  Tuner tuner(playground, device, options, report);
+  for (Program& program : plan.programs) tuner.tune(program);
+  for (Program& program : plan.programs) tuner.time(program);
+}
+
+}  // namespace peregrine::cuda
