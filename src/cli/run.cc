@@ -81,7 +81,12 @@ int run(const Arguments& arguments, const Settings& settings) {
 
   Stoppable stoppable;
   const InterruptGuard interrupts([&stoppable] { stoppable.stop(); });
-  if (mode == ProgressMode::kTerminal) fmt::print(stderr, "compiling the model ...");
+  if (mode == ProgressMode::kTerminal) {
+    fmt::print(stderr, "compiling the model ...");
+    options.build_progress = [](const std::string& line) {
+      fmt::print(stderr, "\r\x1b[K{}", line);
+    };
+  }
   const pipeline::Job job = pipeline::make_job(options);
   if (mode == ProgressMode::kTerminal) fmt::print(stderr, "\r\x1b[K");
   stoppable.set(job.pipeline.get());

@@ -31,6 +31,7 @@ struct Operand {
   DType dtype = DType::kFloat32;
   Shape shape;
   Shape strides;
+  std::string value = {};  ///< the ONNX value that lies there whole, "" for parts and scratch
 
   bool is_absent() const { return region == Region::kAbsent; }
   int rank() const { return static_cast<int>(shape.size()); }
@@ -46,16 +47,16 @@ struct Step {
   model::Attributes attributes;  ///< what the kernel needs to know, with all defaults resolved
   model::Epilogue epilogue;
   std::string tactic;       ///< of those the kernel offers; empty: its only or its first one
+  std::int64_t flops = 0;   ///< a multiply-add counts as 2
   double microseconds = 0;  ///< measured while the plan was built, 0 when it was not
   int stream = 0;           ///< of the program's; steps of one stream run in order
   std::vector<int> waits;   ///< earlier steps of other streams that must be done before
 };
 
-/// A graph for one batch. Steps run in order, or, where `parallel`, on `streams` streams at once.
+/// A graph for one batch. Steps run in order; where there are several streams, in order on each.
 struct Program {
   std::int64_t batch = 0;
   int streams = 1;
-  bool parallel = false;
   std::size_t arena_bytes = 0;
   std::size_t peak_bytes = 0;  ///< most activation bytes alive at one step: no arena can be smaller
   double microseconds = 0;     ///< one run, measured while the plan was built; 0 when it was not

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "engine/gpu_engine.h"
 #include "peregrine/engine.h"
 
 namespace peregrine::engine {
@@ -15,17 +17,29 @@ struct EngineOptions {
   int input_height = 0;  ///< for a model whose height and width are symbolic
   int input_width = 0;
   bool latency = false;  ///< one picture at a time as fast as possible, not most pictures a second
+  std::string precision = "auto";  ///< of a GPU: "fp32", "fp16"; auto is fp16 there. A CPU has fp32
+  /// Hears how far the plan of a GPU is that has to be built first (a line of text, again and
+  /// again), and an empty line when it is done.
+  std::function<void(const std::string&)> progress;
 };
 
-/// Loads the model at `path` on `device`: "auto" (the best engine of this build that this machine
-/// can run), "cpu", "cuda" or "cuda:N". Throws `Error(kUsage)` for another device name,
-/// `Error(kGpu)` for a GPU that cannot be used, saying why and what to do, and what the engine's
-/// own maker throws.
+/// Loads the model at `path` on `device`: "auto" (a GPU where this build and machine have one and
+/// the CUDA engine has all of the model's ops, else the CPU; the log says why), "cpu", "cuda" or
+/// "cuda:N". Tensors are the host's whatever the device.
+///
+/// A GPU takes a plan file as it is, or refuses it. For an ONNX file a plan is looked for in this
+/// user's cache, built where there is none that fits, and kept.
+///
+/// Throws `Error(kUsage)` for another device name or a plan on the CPU, `Error(kGpu)` for a GPU
+/// that cannot be used, saying why and what to do, `Error(kPlanMismatch)` for a plan of another
+/// machine or version, and what the engine's own maker throws.
 std::unique_ptr<Engine> make_engine(const std::string& path, const std::string& device,
                                     const EngineOptions& options);
+/// The same for a GPU alone.
+std::unique_ptr<GpuEngine> make_gpu_engine(const std::string& path, int device,
+                                           const EngineOptions& options);
 
-/// Whether this build has an engine for NVIDIA GPUs; whether the machine has a GPU is another
-/// matter.
-bool has_cuda_engine();
+/// The number of a GPU, 0 for "cuda" and N for "cuda:N". Throws `Error(kUsage)` for anything else.
+int parse_cuda_device(const std::string& device);
 
 }  // namespace peregrine::engine

@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "compiler/plan_file.h"
 #include "core/log.h"
 #include "engine/factory.h"
-#include "model/onnx_reader.h"
 #include "video/synth/synth.h"
 
 namespace peregrine::pipeline {
@@ -23,11 +23,13 @@ struct LoadedModel {
 // compiled.
 LoadedModel load_model(const std::string& path, const vision::TaskOverrides& overrides,
                        const JobOptions& options, int max_batch) {
-  ModelInfo info = read_model_info(path);
+  ModelInfo info = compiler::read_model_or_plan_info(path);
   engine::EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.max_batch = max_batch;
   engine_options.latency = options.latency;
+  engine_options.precision = options.precision;
+  engine_options.progress = options.build_progress;
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
   loaded.engine = engine::make_engine(path, options.device, engine_options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,8 +16,11 @@ namespace peregrine::pipeline {
 /// Everything one `peregrine run` was asked for.
 struct JobOptions {
   std::vector<std::string> sources;  ///< as `video::expand_sources` takes them, or "synth:..."
-  std::string model;                 ///< path of an ONNX file
+  std::string model;                 ///< path of an ONNX file or a plan
   std::string device = "auto";
+  std::string precision = "auto";  ///< of a GPU: fp32, fp16; auto is fp16
+  /// See `engine::EngineOptions::progress`.
+  std::function<void(const std::string&)> build_progress;
   bool strict_gpu = false;  ///< anything that would run on the CPU is an error
   vision::TaskOverrides overrides;
   vision::DecodeOptions decode;
@@ -27,8 +31,9 @@ struct JobOptions {
   int queue_depth = 4;   ///< decoded frames that wait, a stream
   int max_open_files = 8;
   std::optional<track::ByteTrackOptions> tracking;
-  std::string reid_model;  ///< path of an ONNX file; embeddings are computed when it is given
-  int reid_batch = 16;     ///< object crops in one inference
+  std::string
+      reid_model;  ///< path of an ONNX file or a plan; embeddings are computed when it is given
+  int reid_batch = 16;                                    ///< object crops in one inference
   std::string jsonl, mot, coco, annotate, contact_sheet;  ///< output paths; empty: not written
   int bit_rate = 0;  ///< of annotated video, bit/s; 0: chosen by picture size
 };

@@ -101,6 +101,7 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.sources = sources;
   options.model = chosen.path;
   options.device = inference.device;
+  options.precision = inference.precision;
   options.overrides.task = task_named(chosen.task);
   options.overrides.labels = read_labels(chosen.labels);
   options.overrides.image_size = inference.image_size;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/machine.h"
 #include "testing/expect_error.h"
 
 namespace peregrine::engine {
@@ -14,17 +15,33 @@ const std::string kTiny = std::string(PEREGRINE_SOURCE_DIR) + "/tests/engine/dat
 
 TEST(Factory, MakesTheCpuEngine) {
   for (const char* device : {"cpu", "auto"}) {
-    const auto engine = make_engine(kTiny, device, {.threads = 1, .max_batch = 2});
+    EngineOptions options;
+    options.threads = 1;
+    options.max_batch = 2;
+    const auto engine = make_engine(kTiny, device, options);
     EXPECT_TRUE(engine->device().is_cpu());
     EXPECT_EQ(engine->max_batch(), 2);
   }
 }
 
 TEST(Factory, SaysWhyThereIsNoGpuAndWhatToDo) {
+  if (!probe_gpus().gpus.empty()) GTEST_SKIP() << "this machine has a GPU";
   for (const char* device : {"cuda", "cuda:1"}) {
-    expect_error(ErrorCode::kGpu, {"tiny.onnx", "--device cpu", "preset 'cuda'"},
+    const char* way_out = has_cuda_engine() ? "peregrine doctor" : "preset 'cuda'";
+    expect_error(ErrorCode::kGpu, {device, "cannot run", "tiny.onnx", "--device cpu", way_out},
                  [&] { make_engine(kTiny, device, {}); });
   }
+}
+
+TEST(Factory, KeepsPlansOffTheCpu) {
+  expect_error(ErrorCode::kUsage, {"some.plan", "is a plan", "ONNX"},
+               [] { make_engine("some.plan", "cpu", {}); });
+}
+
+TEST(Factory, BuildStatusIsOneLine) {
+  EXPECT_EQ(to_string(BuildStatus{"tuning", 8, "/model.2/Conv", 34, 120, 212}),
+            "batch 8: tuning 34 of 120, /model.2/Conv, 212 tactics timed");
+  EXPECT_EQ(to_string(BuildStatus{.stage = "reading", .what = "a.onnx"}), "reading, a.onnx");
 }
 
 TEST(Factory, RefusesUnknownDevices) {

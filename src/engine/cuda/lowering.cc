@@ -10,6 +10,7 @@
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
 #include "model/convert.h"
+#include "model/cost.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -71,7 +72,6 @@ compiler::Program Lowering::run() {
     program_.steps[i].waits = order[i].waits;
     program_.streams = std::max(program_.streams, order[i].stream + 1);
   }
-  program_.parallel = program_.streams > 1;
   finish_arena(compiler::Precedence(order));
   return std::move(program_);
 }
@@ -82,6 +82,7 @@ Step Lowering::step(const char* kernel, const Node& node) const {
   step.name = node.name();
   step.origins = node.origins();
   step.epilogue = node.epilogue;
+  step.flops = model::node_cost(node).flops;
   return step;
 }
 
@@ -94,6 +95,7 @@ Operand Lowering::in_region(const Storage& storage, const Value* value) {
   operand.dtype = dtype(value);
   operand.shape = value->shape;
   operand.strides = storage.strides;
+  operand.value = value->name;
   operand.offset = storage.offset * bytes_of(operand.dtype);
   const Value* root = storage.root;
   if (root->is_constant()) {
@@ -128,6 +130,7 @@ Operand Lowering::copied(const Operand& from, DType dtype, const Shape& strides)
   Operand to = scratch(dtype, from.shape, strides);
   Step copy = step("copy", *current_);
   copy.epilogue = {};
+  copy.flops = 0;
   copy.inputs = {from};
   copy.outputs = {to};
   emit(std::move(copy));
@@ -224,6 +227,7 @@ void Lowering::emit(Step step) {
   for (const auto& [from, to] : pending) {
     Step copy = this->step("copy", *current_);
     copy.epilogue = {};
+    copy.flops = 0;
     copy.inputs = {from};
     copy.outputs = {to};
     program_.steps.push_back(std::move(copy));
