@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "engine/cuda/bound_program.h"
+#include "engine/cuda/heavy_on_host.h"
 #include "engine/cuda/kernels/copy.h"
 #include "engine/cuda/kernels/pointwise_math.h"
 #include "engine/cuda/pointwise_chain.h"
@@ -77,7 +78,7 @@ std::vector<Tensor> run_on_host(const model::Graph& graph, Precision precision,
       const PointwiseParams p = pointwise_params(step);
       const int width = wide ? pointwise_width(p) : 1;
       p.integers ? pointwise_chain<std::int64_t>(p, width) : pointwise_chain<float>(p, width);
-    } else {
+    } else if (!run_heavy_on_host(step)) {
       throw std::runtime_error("the host has no kernel '" + step.step.kernel + "'");
     }
   }
