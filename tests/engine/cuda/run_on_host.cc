@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "engine/cuda/bound_program.h"
+#include "engine/cuda/heavy_on_host.h"
 #include "engine/cuda/host_rows.h"
 #include "engine/cuda/indexing_on_host.h"
 #include "engine/cuda/kernels/pointwise_math.h"
@@ -67,7 +68,7 @@ std::vector<Tensor> run_on_host(const model::Graph& graph, Precision precision,
       cumulative_sum_on_host(cumulative_sum_params(step));
     } else if (step.step.kernel == "local_response") {
       local_response_on_host(local_response_params(step));
-    } else {
+    } else if (!run_heavy_on_host(step)) {
       throw std::runtime_error("the host has no kernel '" + step.step.kernel + "'");
     }
   }
