@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxRank = 16;
 constexpr std::int64_t kMaxBatch = 1 << 16;
-constexpr int kMaxStreams = 64;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 46;  // of a region: beyond any GPU's memory
 
 [[noreturn]] void fail(const std::string& what) { throw MalformedPlan(what); }
@@ -49,14 +48,15 @@ class ProgramCheck {
     if (program_.batch < 1 || program_.batch > kMaxBatch) fail("a batch out of range");
     if (program_.arena_bytes > static_cast<std::size_t>(kMaxBytes)) fail("an impossible arena");
     if (program_.peak_bytes > program_.arena_bytes) fail("an arena below its own peak");
-    if (program_.streams < 1 || program_.streams > kMaxStreams) fail("streams out of range");
     if (!is_time(program_.microseconds)) fail("a time that is none");
+    constexpr int kMostStreams = 64;
+    if (program_.streams < 1 || program_.streams > kMostStreams)
+      fail("a number of streams out of range");
     for (const TensorSpec& spec : plan_.inputs) bound_bytes(spec, program_.batch);
     for (const TensorSpec& spec : plan_.outputs) bound_bytes(spec, program_.batch);
     for (std::size_t i = 0; i < program_.steps.size(); ++i) {
       try {
         check(program_.steps[i]);
-        check_order(program_.steps[i], i);
       } catch (const std::runtime_error& error) {
         fail(fmt::format("step {}: {}", i, error.what()));
       }
@@ -75,19 +75,17 @@ class ProgramCheck {
     }
     if (!is_time(step.microseconds)) fail("a time that is none");
     if (step.flops < 0) fail("a negative amount of work");
+    if (step.stream < 0 || step.stream >= program_.streams) fail("a stream beyond the last");
+    const auto index = &step - program_.steps.data();
+    for (const int wait : step.waits) {
+      if (wait < 0 || wait >= index) fail("a step that waits for a later one");
+    }
     for (const Operand& operand : step.inputs) check(operand);
     for (const Operand& operand : step.outputs) {
       check(operand);
       if (operand.region == Region::kWeights || operand.region == Region::kInput) {
         fail("writes to what is only read");
       }
-    }
-  }
-
-  void check_order(const Step& step, std::size_t at) const {
-    if (step.stream < 0 || step.stream >= program_.streams) fail("an unknown stream");
-    for (const int earlier : step.waits) {
-      if (earlier < 0 || static_cast<std::size_t>(earlier) >= at) fail("waits for a later step");
     }
   }
 

@@ -53,11 +53,10 @@ struct Step {
   std::vector<int> waits;   ///< earlier steps of other streams that must be done before
 };
 
-/// A graph for one batch. Steps run in order, or, where `parallel`, on `streams` streams at once.
+/// A graph for one batch. Steps run in order; where there are several streams, in order on each.
 struct Program {
   std::int64_t batch = 0;
   int streams = 1;
-  bool parallel = false;
   std::size_t arena_bytes = 0;
   std::size_t peak_bytes = 0;  ///< most activation bytes alive at one step: no arena can be smaller
   double microseconds = 0;     ///< one run, measured while the plan was built; 0 when it was not

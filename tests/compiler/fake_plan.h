@@ -60,10 +60,6 @@ inline compiler::Plan fake_plan(std::size_t weights_bytes = 4096) {
     copy.name = "features";
     copy.inputs = {{Region::kArena, 0, 0, DType::kFloat16, {batch, 512}, {512, 1}}};
     copy.outputs = {{Region::kOutput, 0, 0, DType::kFloat32, {batch, 512}, {512, 1}, "features"}};
-    copy.stream = 1;
-    copy.waits = {0};
-    program.streams = 2;
-    program.parallel = batch == 1;
     program.steps = {conv, copy};
     plan.programs.push_back(program);
   }

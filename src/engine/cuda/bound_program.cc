@@ -42,9 +42,9 @@ std::vector<TensorView> bind(const std::vector<Operand>& operands, const Address
 }  // namespace
 
 Branches::Branches(const compiler::Program& program) {
-  if (!program.parallel) return;
   for (int i = 1; i < program.streams; ++i) streams_.push_back(make_stream());
-  for (std::size_t i = 0; i < program.steps.size(); ++i) events_.push_back(make_event());
+  for (std::size_t i = 0; program.streams > 1 && i < program.steps.size(); ++i)
+    events_.push_back(make_event());
 }
 
 BoundProgram::BoundProgram(const compiler::Program& program, const Addresses& addresses)
@@ -76,7 +76,7 @@ void BoundProgram::enqueue(std::size_t index, cudaStream_t stream, bool overlapp
 }
 
 void BoundProgram::enqueue(cudaStream_t stream, const Branches& branches, bool overlapped) const {
-  if (!program_->parallel) {
+  if (program_->streams == 1) {
     for (std::size_t i = 0; i < steps_.size(); ++i) enqueue(i, stream, overlapped);
     return;
   }

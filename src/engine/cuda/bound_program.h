@@ -19,8 +19,8 @@ struct Addresses {
   std::vector<void*> inputs, outputs;
 };
 
-/// Streams and events that a parallel program runs on beside the caller's stream. Only for capture:
-/// the events are used over and over.
+/// Streams and events that a program of several streams runs on beside the caller's stream. Only
+/// for capture: the events are used over and over.
 class Branches {
  public:
   Branches() = default;
@@ -46,7 +46,7 @@ class BoundProgram {
   BoundStep step(std::size_t index, cudaStream_t stream, bool overlapped = true) const;
   /// Puts one step on the stream. Errors name the step.
   void enqueue(std::size_t index, cudaStream_t stream, bool overlapped = true) const;
-  /// Puts all steps on the stream, or, where the program is parallel, on it and `branches`; what
+  /// Puts all steps on the stream, or, where the program has several, on it and `branches`; what
   /// follows on the stream waits for all.
   void enqueue(cudaStream_t stream, const Branches& branches, bool overlapped = true) const;
 

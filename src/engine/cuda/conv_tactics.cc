@@ -5,6 +5,8 @@
 #include <cmath>
 #include <string>
 
+#include "peregrine/error.h"
+
 namespace peregrine::cuda {
 namespace {
 
@@ -102,6 +104,20 @@ std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
          launch_conv_direct(q, true, overlapped, stream);
        }});
   return tactics;
+}
+
+ConvTactic named_conv_tactic(std::string_view name) {
+  for (const ConvTile& tile : conv_tiles()) {
+    if (!name.starts_with(tile.name)) continue;
+    const std::string_view rest = name.substr(std::string_view(tile.name).size());
+    if (rest.empty()) return tile_tactic(tile, 1, 0);
+    for (const int splits : {2, 4, 8}) {
+      if (rest == " /" + std::to_string(splits)) return tile_tactic(tile, splits, 0);
+    }
+  }
+  throw Error(ErrorCode::kPlanMismatch, "the plan names the convolution kernel '" +
+                                            std::string(name) +
+                                            "', which this version does not have; build it again");
 }
 
 }  // namespace peregrine::cuda

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "core/cuda/device_info.h"
@@ -18,6 +19,10 @@ using ConvTactic = Tactic<ConvParams>;
 /// those, so the list is empty where it does not support the shape.
 std::vector<ConvTactic> conv_tactics(const ConvParams& params, bool planar_input,
                                      const DeviceInfo& device, std::size_t limit = 8);
+
+/// The tile of that name, as `conv_tactics` calls it ("conv 64x64x64", "conv 16x16x64 /4"). Throws
+/// `Error(kPlanMismatch)` when this build has none.
+ConvTactic named_conv_tactic(std::string_view name);
 
 /// Microseconds that the implicit-GEMM kernel is expected to take; a ranking, not a promise.
 double predict_conv_tile(const ConvParams& params, const ConvTile& tile, int splits,

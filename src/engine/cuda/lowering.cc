@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,8 @@
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
 #include "model/convert.h"
+#include "model/cost.h"
+#include "model/cost.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -43,10 +46,19 @@ Lowering::Lowering(const model::Graph& graph, Precision precision, WeightStore& 
 }
 
 compiler::Program Lowering::run() {
+  std::int64_t unplaced_flops = 0;
   for (const Node* node : graph_.nodes()) {
     if (layout_.is_view(node)) continue;
     current_ = node;
+    const std::size_t first = program_.steps.size();
     kLowerings[static_cast<std::size_t>(node->op())](*this, *node);
+    unplaced_flops += model::node_cost(*node).flops;
+    // The last step that computes; nodes of a chain emit nothing until its end.
+    for (std::size_t i = program_.steps.size(); i-- > first;) {
+      if (program_.steps[i].kernel == "copy") continue;
+      program_.steps[i].flops = std::exchange(unplaced_flops, 0);
+      break;
+    }
   }
   // Outputs that their producer could not write in place.
   for (std::size_t k = 0; k < graph_.outputs().size(); ++k) {
@@ -61,7 +73,7 @@ compiler::Program Lowering::run() {
     if (output->producer()) copy.origins = output->producer()->origins();
     copy.inputs = {read(output)};
     copy.outputs = {{Region::kOutput, static_cast<int>(k), 0, output->dtype, output->shape,
-                     packed_strides(output->shape)}};
+                     packed_strides(output->shape), output->name}};
     program_.steps.push_back(std::move(copy));
   }
   const std::vector<compiler::StepOrder> order =
@@ -71,7 +83,6 @@ compiler::Program Lowering::run() {
     program_.steps[i].waits = order[i].waits;
     program_.streams = std::max(program_.streams, order[i].stream + 1);
   }
-  program_.parallel = program_.streams > 1;
   finish_arena(compiler::Precedence(order));
   return std::move(program_);
 }
@@ -82,6 +93,7 @@ Step Lowering::step(const char* kernel, const Node& node) const {
   step.name = node.name();
   step.origins = node.origins();
   step.epilogue = node.epilogue;
+  step.flops = model::node_cost(node).flops;
   return step;
 }
 
@@ -94,6 +106,7 @@ Operand Lowering::in_region(const Storage& storage, const Value* value) {
   operand.dtype = dtype(value);
   operand.shape = value->shape;
   operand.strides = storage.strides;
+  operand.value = value->name;
   operand.offset = storage.offset * bytes_of(operand.dtype);
   const Value* root = storage.root;
   if (root->is_constant()) {
@@ -128,6 +141,7 @@ Operand Lowering::copied(const Operand& from, DType dtype, const Shape& strides)
   Operand to = scratch(dtype, from.shape, strides);
   Step copy = step("copy", *current_);
   copy.epilogue = {};
+  copy.flops = 0;
   copy.inputs = {from};
   copy.outputs = {to};
   emit(std::move(copy));
@@ -224,6 +238,7 @@ void Lowering::emit(Step step) {
   for (const auto& [from, to] : pending) {
     Step copy = this->step("copy", *current_);
     copy.epilogue = {};
+    copy.flops = 0;
     copy.inputs = {from};
     copy.outputs = {to};
     program_.steps.push_back(std::move(copy));

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/tuner.h"
 
+#include <algorithm>
 #include <limits>
 #include <map>
-#include <sstream>
+#include <optional>
+#include <utility>
 
+#include "compiler/tactic_cache.h"
 #include "core/cuda/check.h"
 #include "core/cuda/handles.h"
 #include "core/stopwatch.h"
@@ -14,33 +17,11 @@
 namespace peregrine::cuda {
 namespace {
 
-using compiler::Operand;
 using compiler::Plan;
 using compiler::Program;
 using compiler::Step;
 
 constexpr int kChainLength = 20;  // launches in one timed graph: long enough to fill the pipeline
-
-// What a step's time depends on: everything but its name and its addresses.
-std::string signature(const Step& step) {
-  std::ostringstream text;
-  text << step.kernel << '|' << static_cast<int>(step.epilogue.activation)
-       << static_cast<int>(step.epilogue.residual);
-  const auto add = [&](const std::vector<Operand>& operands) {
-    for (const Operand& each : operands) {
-      text << '|' << static_cast<int>(each.dtype) << to_string(each.shape)
-           << to_string(each.strides) << each.offset % 16 << static_cast<int>(each.region);
-    }
-  };
-  add(step.inputs);
-  add(step.outputs);
-  for (const auto& [name, value] : step.attributes) {
-    text << '|' << name;
-    if (const auto* one = std::get_if<std::int64_t>(&value)) text << *one;
-    if (const auto* many = std::get_if<model::Ints>(&value)) text << to_string(*many);
-  }
-  return text.str();
-}
 
 // Device memory for every region of a plan's programs, filled with small numbers: a chip that
 // multiplies zeros runs cooler, and so faster, than it will.
@@ -85,10 +66,7 @@ class Playground {
   Addresses addresses_;
 };
 
-struct Choice {
-  std::string tactic;
-  double microseconds = 0;
-};
+using Choice = compiler::TacticCache::Entry;
 
 class Tuner {
  public:
@@ -124,17 +102,24 @@ class Tuner {
                                    [&] { bound.enqueue(stream_.get(), branches); });
     };
     program.microseconds = measured();
-    if (!program.parallel) return;
-    program.parallel = false;
+    if (program.streams == 1) return;
+    const int streams = std::exchange(program.streams, 1);
     const double in_order = measured();
-    program.parallel = program.microseconds < in_order;
-    program.microseconds = std::min(program.microseconds, in_order);
+    if (program.microseconds < in_order) {
+      program.streams = streams;
+      return;
+    }
+    program.microseconds = in_order;
+    for (Step& step : program.steps) {
+      step.stream = 0;
+      step.waits.clear();
+    }
   }
 
  private:
   void choose(const BoundProgram& bound, std::size_t index, Step& step) {
     if (!bound.kernel(index).tactics) return;
-    const std::string key = signature(step);
+    const std::string key = compiler::tactic_key(step);
     if (const auto known = chosen_.find(key); known != chosen_.end()) {
       step.tactic = known->second.tactic;
       step.microseconds = known->second.microseconds;
@@ -142,13 +127,35 @@ class Tuner {
     }
     const auto names = bound.kernel(index).tactics(bound.step(index, stream_.get()), device_,
                                                    static_cast<std::size_t>(options_.tactic_limit));
+    if (const auto kept = from_cache(bound, index, key)) {
+      ++report_.tactics_from_cache;
+      step.tactic = kept->tactic;
+      step.microseconds = kept->microseconds;
+      chosen_[key] = *kept;
+      return;
+    }
     Choice best{names.empty() ? "" : names.front(), 0};
     const bool in_time =
         options_.time_budget_seconds <= 0 || watch_.seconds() < options_.time_budget_seconds;
-    if (in_time && !names.empty()) best = fastest(bound, index, step, names);
+    if (in_time && !names.empty()) {
+      best = fastest(bound, index, step, names);
+      if (options_.tactics) options_.tactics->store(key, best);
+    }
     step.tactic = best.tactic;
     step.microseconds = best.microseconds;
     chosen_[key] = best;
+  }
+
+  // Only what this build still offers.
+  std::optional<Choice> from_cache(const BoundProgram& bound, std::size_t index,
+                                   const std::string& key) {
+    const auto kept = options_.tactics ? options_.tactics->find(key) : std::nullopt;
+    if (!kept) return std::nullopt;
+    constexpr std::size_t kAll = 1000;
+    const auto offered =
+        bound.kernel(index).tactics(bound.step(index, stream_.get()), device_, kAll);
+    const bool known = std::find(offered.begin(), offered.end(), kept->tactic) != offered.end();
+    return known ? kept : std::nullopt;
   }
 
   Choice fastest(const BoundProgram& bound, std::size_t index, Step& step,

@@ -62,6 +62,7 @@ __device__ __forceinline__ void activate(float (&x)[N], const ActivationParams& 
       } else {
         return map(x, [](float v) { return v * sigmoid(v); });
       }
+    case Activation::kScaledSilu: return map(x, [&](float v) { return v * sigmoid(a.alpha * v); });
     case Activation::kSigmoid: return map(x, [](float v) { return sigmoid(v); });
     case Activation::kTanh: return map(x, [](float v) { return tanhf(v); });
     case Activation::kGelu:

@@ -10,6 +10,7 @@ enum class Activation : std::int8_t {
   kNone,
   kRelu,
   kSilu,
+  kScaledSilu,  ///< x * sigmoid(alpha * x); CLIP's "quick GELU" is 1.702
   kSigmoid,
   kTanh,
   kGelu,         ///< x * Phi(x), by erf

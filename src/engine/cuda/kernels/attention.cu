@@ -3,6 +3,7 @@
 
 #include <cfloat>
 
+#include "engine/cuda/kernels/attention_mask.cuh"
 #include "engine/cuda/kernels/instructions.cuh"
 #include "engine/cuda/kernels/launch.h"
 
@@ -17,13 +18,6 @@ constexpr int kThreads = 32 * kWarps;
 constexpr int kQueries = 16 * kWarps;  // of a block
 constexpr int kKeys = 64;              // of a step
 
-__device__ __forceinline__ void load_matrix_x4_transposed(std::uint32_t (&r)[4],
-                                                          std::uint32_t address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(address));
-}
-
 /// Rows of `Width` elements, eight elements (16 bytes) of padding: eight rows of an ldmatrix then
 /// start in different banks.
 template <int Width>
@@ -31,18 +25,18 @@ struct Tile {
   static constexpr int kPitch = (Width + 8) * 2;  // bytes
   static constexpr int kChunks = Width / 8;
 
-  /// Copies rows [first, first + Rows) of a tensor, zeros past `limit`.
+  /// Copies rows [first, first + Rows) of a tensor, zeros past `limit` and from `chunks` on.
   template <int Rows>
   static __device__ __forceinline__ void copy(std::uint32_t to, const __half* from,
-                                              int token_stride, int first, int limit) {
+                                              int token_stride, int first, int limit, int chunks) {
 #pragma unroll
     for (int i = static_cast<int>(threadIdx.x); i < Rows * kChunks; i += kThreads) {
       const int row = i / kChunks, chunk = i % kChunks;
-      const bool valid = first + row < limit;
-      copy_16_async(
-          to + row * kPitch + chunk * 16,
-          from + static_cast<std::int64_t>(valid ? first + row : 0) * token_stride + chunk * 8,
-          valid);
+      const bool valid = first + row < limit && chunk < chunks;
+      copy_16_async(to + row * kPitch + chunk * 16,
+                    from + static_cast<std::int64_t>(valid ? first + row : 0) * token_stride +
+                        (valid ? chunk * 8 : 0),
+                    valid);
     }
   }
 };
@@ -58,31 +52,34 @@ __device__ __forceinline__ float exp2_fast(float x) {
   return y;
 }
 
-template <int QueryWidth, int ValueWidth>
+/// Widths of `p` up to the template's. `Masked`: anything but the plain softmax of products.
+template <int QueryWidth, int ValueWidth, bool Masked>
 __global__ void __launch_bounds__(kThreads)
     attention_kernel(const __grid_constant__ AttentionParams p) {
   using QueryTile = Tile<QueryWidth>;
   using ValueTile = Tile<ValueWidth>;
   constexpr int kStageBytes = kKeys * (QueryTile::kPitch + ValueTile::kPitch);
-  __shared__ __align__(16) unsigned char query_rows[kQueries * QueryTile::kPitch];
-  __shared__ __align__(16) unsigned char stages[2 * kStageBytes];
+  extern __shared__ __align__(16) unsigned char shared[];
   let_next_kernel_start();
   const int head = static_cast<int>(blockIdx.y), image = static_cast<int>(blockIdx.z);
   const int first_query = static_cast<int>(blockIdx.x) * kQueries;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const __half* key = at(p.key, image, head);
-  const __half* value = at(p.value, image, head);
-  const std::uint32_t queries = shared_address(query_rows), base = shared_address(stages);
+  const __half* key = at(p.key, image, head / p.heads_per_key);
+  const __half* value = at(p.value, image, head / p.heads_per_key);
+  const std::uint32_t queries = shared_address(shared);
+  const std::uint32_t base = queries + kQueries * QueryTile::kPitch;
+  const int query_chunks = p.query_width / 8, value_chunks = p.value_width / 8;
   const auto load_step = [&](int step) {
     const std::uint32_t stage = base + step % 2 * kStageBytes;
-    QueryTile::template copy<kKeys>(stage, key, p.key.token_stride, step * kKeys, p.keys);
+    QueryTile::template copy<kKeys>(stage, key, p.key.token_stride, step * kKeys, p.keys,
+                                    query_chunks);
     ValueTile::template copy<kKeys>(stage + kKeys * QueryTile::kPitch, value, p.value.token_stride,
-                                    step * kKeys, p.keys);
+                                    step * kKeys, p.keys, value_chunks);
     commit_copies();
   };
   wait_for_previous_kernel();
   QueryTile::template copy<kQueries>(queries, at(p.query, image, head), p.query.token_stride,
-                                     first_query, p.queries);
+                                     first_query, p.queries, query_chunks);
   load_step(0);
 
   std::uint32_t q[QueryWidth / 16][4];
@@ -90,6 +87,7 @@ __global__ void __launch_bounds__(kThreads)
   float maximum[2] = {-FLT_MAX, -FLT_MAX}, sum[2] = {};  // rows lane/4 and lane/4 + 8
   const float scale = p.scale * 1.44269504f;
   const int steps = (p.keys + kKeys - 1) / kKeys;
+  const std::int64_t mask = image * p.mask.stride[0] + head * p.mask.stride[1];
   for (int step = 0; step < steps; ++step) {
     if (step + 1 < steps) {
       load_step(step + 1);
@@ -124,8 +122,15 @@ __global__ void __launch_bounds__(kThreads)
     for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const bool inside = n * 8 + lane % 4 * 2 + i % 2 < left;
-        score[n][i] = inside ? score[n][i] * scale : -INFINITY;
+        const int column = n * 8 + lane % 4 * 2 + i % 2;
+        if constexpr (Masked) {
+          const int row = first_query + warp * 16 + lane / 4 + i / 2 * 8;
+          score[n][i] = masked_score(p, mask, row, step * kKeys + column, score[n][i] * p.scale) *
+                        1.44269504f;
+          if (column >= left) score[n][i] = -INFINITY;
+        } else {
+          score[n][i] = column < left ? score[n][i] * scale : -INFINITY;
+        }
       }
     }
 #pragma unroll
@@ -183,27 +188,46 @@ __global__ void __launch_bounds__(kThreads)
     float all = sum[half];
     all += __shfl_xor_sync(0xffffffffu, all, 1);
     all += __shfl_xor_sync(0xffffffffu, all, 2);
-    const float scale_back = 1.0f / all;
+    const float scale_back = Masked && p.zero_if_masked && all == 0 ? 0.0f : 1.0f / all;
     const int row = first_query + warp * 16 + lane / 4 + half * 8;
     if (row >= p.queries) continue;
     __half* to = const_cast<__half*>(at(p.output, image, head)) +
                  static_cast<std::int64_t>(row) * p.output.token_stride + lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < ValueWidth / 8; ++n) {
+      if (n >= value_chunks) break;
       *reinterpret_cast<__half2*>(to + n * 8) =
           __floats2half2_rn(result[n][half * 2] * scale_back, result[n][half * 2 + 1] * scale_back);
     }
   }
 }
 
-const void* find_kernel(const AttentionParams& p) {
-  const auto address = [](auto* kernel) { return reinterpret_cast<const void*>(kernel); };
-  switch (p.query_width * 100 + p.value_width) {
-    case 3232: return address(&attention_kernel<32, 32>);
-    case 3264: return address(&attention_kernel<32, 64>);
-    case 6464: return address(&attention_kernel<64, 64>);
-    default: return nullptr;
+/// A compiled pair of widths; narrower heads are padded with zeros in shared memory.
+struct Variant {
+  int query_width, value_width;
+  const void* plain;
+  const void* masked;
+  int shared_bytes;
+};
+template <int QueryWidth, int ValueWidth>
+Variant make_variant() {
+  return {QueryWidth, ValueWidth,
+          reinterpret_cast<const void*>(&attention_kernel<QueryWidth, ValueWidth, false>),
+          reinterpret_cast<const void*>(&attention_kernel<QueryWidth, ValueWidth, true>),
+          kQueries * Tile<QueryWidth>::kPitch +
+              2 * kKeys * (Tile<QueryWidth>::kPitch + Tile<ValueWidth>::kPitch)};
+}
+
+const Variant* find_variant(const AttentionParams& p) {
+  static const Variant variants[] = {make_variant<32, 32>(), make_variant<32, 64>(),
+                                     make_variant<64, 64>(), make_variant<128, 128>()};
+  if (p.query_width % 8 != 0 || p.value_width % 8 != 0) return nullptr;
+  for (const Variant& variant : variants) {
+    if (p.query_width <= variant.query_width && p.value_width <= variant.value_width) {
+      return &variant;
+    }
   }
+  return nullptr;
 }
 
 bool reads_16_bytes(const AttentionTensor& t) {
@@ -214,17 +238,24 @@ bool reads_16_bytes(const AttentionTensor& t) {
 }  // namespace
 
 bool attention_supports(const AttentionParams& p) {
-  return find_kernel(p) != nullptr && reads_16_bytes(p.query) && reads_16_bytes(p.key) &&
-         reads_16_bytes(p.value) && reads_16_bytes(p.output);
+  return find_variant(p) != nullptr && p.batch <= 65535 && p.heads <= 65535 &&
+         reads_16_bytes(p.query) && reads_16_bytes(p.key) && reads_16_bytes(p.value) &&
+         reads_16_bytes(p.output);
 }
 
 void launch_attention(const AttentionParams& p, bool overlapped, cudaStream_t stream) {
+  const Variant& variant = *find_variant(p);
+  const void* kernel = p.plain() ? variant.plain : variant.masked;
+  // Above 48 KB a kernel must be told; the call is cheap and legal during capture.
+  CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  variant.shared_bytes));
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(ceil_div(p.queries, kQueries)),
                     static_cast<unsigned>(p.heads), static_cast<unsigned>(p.batch));
   shape.block = dim3(kThreads);
+  shape.shared_bytes = variant.shared_bytes;
   shape.overlapped = overlapped;
-  launch(find_kernel(p), shape, p, stream);
+  launch(kernel, shape, p, stream);
 }
 
 }  // namespace peregrine::cuda

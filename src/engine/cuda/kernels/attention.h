@@ -15,18 +15,35 @@ struct AttentionTensor {
   int head_stride = 0, token_stride = 0;
 };
 
-/// softmax(scale * Q K^T) V, in one pass over the keys: the scores never leave the registers.
-/// Query and value widths may differ (YOLO11's C2PSA has 32 and 64).
-struct AttentionParams {
-  AttentionTensor query, key, value, output;
-  int batch = 1, heads = 1;
-  int queries = 0, keys = 0;
-  int query_width = 0;  ///< 32 or 64; also the keys'
-  int value_width = 0;  ///< 32 or 64; also the result's
-  float scale = 1.0f;
+/// What is added to the scores, at strides in elements over (image, head, query, key); 0
+/// broadcasts.
+struct AttentionMask {
+  enum class Kind : std::int8_t { kNone, kHalf, kFloat, kBool };  ///< kBool: false is -infinity
+  Kind kind = Kind::kNone;
+  const void* data = nullptr;
+  std::int64_t stride[4] = {};
 };
 
-/// Widths the kernel is compiled for, strides in eights, 16-byte aligned data.
+/// softmax(scale * Q K^T + mask) V, in one pass over the keys: the scores never leave the
+/// registers. Query and value widths may differ (YOLO11's C2PSA has 32 and 64).
+struct AttentionParams {
+  AttentionTensor query, key, value, output;
+  AttentionMask mask;
+  int batch = 1, heads = 1;
+  int heads_per_key = 1;  ///< query heads that share one head of keys and values
+  int queries = 0, keys = 0;
+  int query_width = 0;  ///< at most 128, in eights; also the keys'
+  int value_width = 0;  ///< likewise; also the result's
+  float scale = 1.0f;
+  float softcap = 0;  ///< above 0: scores s become softcap * tanh(s / softcap)
+  bool causal = false;
+  int past = 0;                 ///< query i sees keys up to i + past where `causal`
+  bool zero_if_masked = false;  ///< a query that sees no key gives 0, not NaN
+
+  bool plain() const { return mask.kind == AttentionMask::Kind::kNone && !causal && softcap == 0; }
+};
+
+/// Widths, strides in eights, 16-byte aligned data.
 bool attention_supports(const AttentionParams& params);
 void launch_attention(const AttentionParams& params, bool overlapped, cudaStream_t stream);
 

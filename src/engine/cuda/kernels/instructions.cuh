@@ -27,6 +27,13 @@ __device__ __forceinline__ void copy_16_async(std::uint32_t destination, const v
                  : "memory");
   }
 }
+/// The first `bytes` (0 to 16) of a 16-byte copy, zeros behind them; the source is aligned to 16.
+__device__ __forceinline__ void copy_up_to_16_async(std::uint32_t destination, const void* source,
+                                                    int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(source),
+               "r"(bytes)
+               : "memory");
+}
 __device__ __forceinline__ void copy_4_async(std::uint32_t destination, const void* source,
                                              bool valid) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(destination), "l"(source),
@@ -44,6 +51,13 @@ __device__ __forceinline__ void wait_copies() {
 
 __device__ __forceinline__ void load_matrix_x4(std::uint32_t (&r)[4], std::uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address));
+}
+
+__device__ __forceinline__ void load_matrix_x4_transposed(std::uint32_t (&r)[4],
+                                                          std::uint32_t address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(address));
 }

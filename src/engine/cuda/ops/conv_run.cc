@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps of convolutions: operands to parameters, and the launch.
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "compiler/strided.h"
+#include "core/cuda/check.h"
+#include "engine/cuda/conv_tactics.h"
+#include "engine/cuda/kernels/conv_strided.h"
+#include "engine/cuda/ops/conv_work.h"
+#include "engine/cuda/ops/epilogue.h"
+#include "peregrine/error.h"
+
+namespace peregrine::cuda {
+namespace {
+
+using model::Ints;
+
+int narrow(std::int64_t value) { return static_cast<int>(value); }
+
+int pixel_stride(const TensorView& view) {
+  return narrow(compiler::pixel_stride(view.shape, view.strides).value_or(0));
+}
+
+// Of the device in force; asking the driver takes milliseconds.
+const DeviceInfo& current_device() {
+  static std::mutex mutex;
+  static std::map<int, DeviceInfo> known;
+  int index = 0;
+  CUDA_CHECK(cudaGetDevice(&index));
+  const std::lock_guard lock(mutex);
+  const auto found = known.find(index);
+  return found != known.end() ? found->second
+                              : known.emplace(index, device_info(index)).first->second;
+}
+
+StridedPicture strided_picture(const TensorView& view) {
+  StridedPicture picture;
+  picture.data = view.data;
+  picture.half = view.dtype == DType::kFloat16;
+  if (!view.data) return picture;
+  picture.stride[0] = view.strides[0];
+  picture.stride[1] = view.strides[1];
+  const std::size_t axes = view.shape.size() - 2;
+  std::copy(view.strides.begin() + 2, view.strides.end(), picture.stride + 5 - axes);
+  return picture;
+}
+
+// One to three numbers, the last ones of three.
+void spread(const Ints& values, int (&to)[3]) {
+  for (std::size_t i = 0; i < values.size(); ++i) to[3 - values.size() + i] = narrow(values[i]);
+}
+
+ConvStridedParams strided_params(const BoundStep& step) {
+  const model::Attributes& a = step.step.attributes;
+  const TensorView& x = step.input(0);
+  const TensorView& y = step.output();
+  ConvStridedParams p;
+  p.input = strided_picture(x);
+  p.weight = static_cast<const float*>(step.input(1).data);
+  p.bias = static_cast<const float*>(step.input(2).data);
+  p.residual = strided_picture(step.input(3));
+  p.output = strided_picture(y);
+  p.batch = narrow(x.shape[0]);
+  p.groups = narrow(a.get_int("group", 1));
+  p.in_channels = narrow(x.shape[1]) / p.groups;
+  p.out_channels = narrow(y.shape[1]) / p.groups;
+  spread(Ints(x.shape.begin() + 2, x.shape.end()), p.in);
+  spread(Ints(y.shape.begin() + 2, y.shape.end()), p.out);
+  spread(a.get_ints("kernel"), p.kernel);
+  spread(a.get_ints("strides"), p.stride);
+  spread(a.get_ints("pads"), p.pad);
+  spread(a.get_ints("dilations"), p.dilation);
+  spread(a.get_ints("stretch"), p.stretch);
+  p.activation = activation_params(step.step.epilogue);
+  p.residual_before_activation = residual_first(step.step.epilogue);
+  return p;
+}
+
+}  // namespace
+
+ConvParams conv_params(const BoundStep& step) {
+  const model::Attributes& a = step.step.attributes;
+  const TensorView& x = step.input(0);
+  const TensorView& y = step.output();
+  const TensorView& residual = step.input(3);
+  const Ints kernel = a.get_ints("kernel"), stride = a.get_ints("strides"),
+             pad = a.get_ints("pads"), dilation = a.get_ints("dilations");
+  ConvParams p;
+  p.source[0] = {
+      x.data, narrow(x.shape[1]), pixel_stride(x), narrow(x.shape[2]), narrow(x.shape[3]), 0};
+  p.weight = step.input(1).data;
+  p.bias = static_cast<const float*>(step.input(2).data);
+  if (residual.data) {
+    p.residual = residual.data;
+    p.residual_stride = pixel_stride(residual);
+  }
+  p.output = y.data;
+  p.output_stride = pixel_stride(y);
+  p.output_fp32 = y.dtype == DType::kFloat32;
+  p.batch = narrow(x.shape[0]);
+  p.in_height = narrow(x.shape[2]);
+  p.in_width = narrow(x.shape[3]);
+  p.groups = narrow(a.get_int("group", 1));
+  p.in_channels = narrow(x.shape[1]) / p.groups;
+  p.out_channels = narrow(y.shape[1]) / p.groups;
+  p.out_height = narrow(y.shape[2]);
+  p.out_width = narrow(y.shape[3]);
+  p.kernel_height = narrow(kernel[0]), p.kernel_width = narrow(kernel[1]);
+  p.stride_y = narrow(stride[0]), p.stride_x = narrow(stride[1]);
+  p.pad_top = narrow(pad[0]), p.pad_left = narrow(pad[1]);
+  p.dilation_y = narrow(dilation[0]), p.dilation_x = narrow(dilation[1]);
+  p.activation = activation_params(step.step.epilogue);
+  p.residual_before_activation = residual_first(step.step.epilogue);
+  return p;
+}
+
+std::vector<std::string> tactics_conv(const BoundStep& step, const DeviceInfo& device,
+                                      std::size_t limit) {
+  std::vector<std::string> names;
+  for (const ConvTactic& tactic : conv_tactics(conv_params(step), false, device, limit)) {
+    names.push_back(tactic.name);
+  }
+  return names;
+}
+
+void run_conv(const BoundStep& step) {
+  if (element_count(step.output().shape) == 0) return;
+  const ConvParams p = conv_params(step);
+  const std::string& name = step.step.tactic;
+  const ConvTactic tactic = name.empty() || !conv_tile_supports(p)
+                                ? conv_tactics(p, false, current_device(), 1).front()
+                                : named_conv_tactic(name);
+  tactic.launch(p, step.overlapped, step.stream);
+}
+
+void run_conv_depthwise(const BoundStep& step) {
+  launch_conv_depthwise(conv_params(step), step.overlapped, step.stream);
+}
+
+void run_conv_stem(const BoundStep& step) {
+  launch_conv_stem(conv_params(step), step.overlapped, step.stream);
+}
+
+void run_conv_strided(const BoundStep& step) {
+  if (element_count(step.output().shape) == 0) return;
+  launch_conv_strided(strided_params(step), step.overlapped, step.stream);
+}
+
+}  // namespace peregrine::cuda

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// A convolution on its way to a kernel, whatever node it came from: Conv, a MatMul with constants
+// (1x1 over rows), or a ConvTranspose that scatters (1x1 and a rearrangement).
+#pragma once
+
+#include <vector>
+
+#include "engine/cuda/kernel_table.h"
+#include "engine/cuda/kernels/conv.h"
+#include "engine/cuda/lowering.h"
+#include "model/geometry.h"
+
+namespace peregrine::cuda {
+
+struct ConvWork {
+  model::Ints kernel{1, 1}, stride{1, 1}, pad{0, 0}, dilation{1, 1};  ///< as many as spatial axes
+  std::int64_t groups = 1;
+  std::int64_t in = 0, out = 0;  ///< channels of one group
+  std::vector<float> weights;    ///< [group][out][in][kernel...]: ONNX's order
+  std::vector<float> bias;       ///< [group * out], or empty
+
+  std::int64_t taps() const { return element_count(kernel); }
+};
+
+/// The fewest neighbouring groups that make one whose channels come in eights: the products with
+/// the zeros between them cost less than leaving the tensor cores. `groups` when nothing does.
+std::int64_t groups_to_merge(std::int64_t groups, std::int64_t in);
+/// The same convolution with `merged` groups in one, zeros between them.
+ConvWork merge_groups(const ConvWork& work, std::int64_t merged);
+
+/// [group][out][tap][in], each group's channels padded with zeros to `padded_in`: what tile kernels
+/// read.
+std::vector<float> tile_weights(const ConvWork& work, std::int64_t padded_in);
+/// [tap][channel]: what the depthwise kernel reads.
+std::vector<float> depthwise_weights(const ConvWork& work);
+/// [out][in, tap], padded with zeros to `padded` a row: the stem's, and those of patches.
+std::vector<float> row_weights(const ConvWork& work, std::int64_t padded);
+/// [tap][in][group][out]: what the strided kernel reads.
+std::vector<float> strided_weights(const ConvWork& work);
+
+/// A step with the window and the groups as attributes, and no operands yet.
+compiler::Step conv_step(Lowering& to, const model::Node& node, const char* kernel,
+                         const ConvWork& work);
+/// FP32, absent where there is none.
+compiler::Operand bias_operand(Lowering& to, const ConvWork& work);
+/// The tile kernel over `x`, a picture of FP16 (see `is_tile_picture`) with work.in channels a
+/// group; `residual` and `y` are pictures too, `y` FP16 or FP32.
+void emit_conv(Lowering& to, const model::Node& node, const ConvWork& work,
+               const compiler::Operand& x, const compiler::Operand& residual,
+               const compiler::Operand& y);
+/// Any operands of one to three spatial axes, any strides. `stretch`: as in kernels/conv_strided.h.
+void emit_conv_strided(Lowering& to, const model::Node& node, const ConvWork& work,
+                       const compiler::Operand& x, const compiler::Operand& residual,
+                       const compiler::Operand& y, const model::Ints& stretch = {});
+/// [batch, channels, y, x] that tile kernels can read as it lies.
+bool is_tile_picture(const compiler::Operand& x);
+
+/// What the picture kernels take, from a step's operands and attributes.
+ConvParams conv_params(const BoundStep& step);
+
+}  // namespace peregrine::cuda

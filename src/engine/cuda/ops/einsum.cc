@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Einsum of two operands as one batched product: every letter is a batch, a row, a column or summed
+// axis of strided matrices. A letter twice in one operand is its diagonal: a sum of strides.
+#include "model/einsum.h"
+
+#include <algorithm>
+
+#include "engine/cuda/kernels/merge_axes.h"
+#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/product.h"
+#include "peregrine/error.h"
+
+namespace peregrine::cuda {
+
+using compiler::Operand;
+using model::Einsum;
+using model::Node;
+
+namespace {
+
+// Strides of every letter in one operand, 0 where it does not occur or is broadcast.
+Shape letter_strides(const Operand& operand, const std::vector<int>& letters, std::size_t count) {
+  Shape strides(count, 0);
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    if (operand.shape[i] != 1) strides[static_cast<std::size_t>(letters[i])] += operand.strides[i];
+  }
+  return strides;
+}
+
+bool has(const std::vector<int>& letters, int letter) {
+  return std::find(letters.begin(), letters.end(), letter) != letters.end();
+}
+
+// Axes by their role; each axis holds its strides in a, b and y.
+struct Axes {
+  std::vector<MergedAxis> batch, rows, columns, summed;
+};
+
+Axes classify(const Node& node, const Einsum& e, const Operand& a, const Operand& b,
+              const Operand& y) {
+  const std::size_t count = e.extent.size();
+  const Shape in_a = letter_strides(a, e.inputs[0], count);
+  const Shape in_b = letter_strides(b, e.inputs[1], count);
+  const Shape in_y = letter_strides(y, e.output, count);
+  struct Part {
+    Shape extent, a, b, y;
+    std::vector<MergedAxis> merged() const { return merge_axes(extent, {a, b, y}); }
+  } batch, rows, columns, summed;
+  // In the output's order, then the order of the letters: neighbours merge.
+  std::vector<int> order = e.output;
+  for (int letter = 0; letter < static_cast<int>(count); ++letter) {
+    if (!has(order, letter)) order.push_back(letter);
+  }
+  for (const int letter : order) {
+    const auto i = static_cast<std::size_t>(letter);
+    if (e.extent[i] == 1) continue;
+    const bool out = has(e.output, letter);
+    const bool left = has(e.inputs[0], letter), right = has(e.inputs[1], letter);
+    if (!out && !(left && right)) {
+      Lowering::refuse(node, "an operand has an axis that is summed on its own");
+    }
+    Part& part = !out ? summed : left && right ? batch : left ? rows : columns;
+    part.extent.push_back(e.extent[i]);
+    part.a.push_back(in_a[i]);
+    part.b.push_back(in_b[i]);
+    part.y.push_back(in_y[i]);
+  }
+  return {batch.merged(), rows.merged(), columns.merged(), summed.merged()};
+}
+
+// The innermost of the axes; the rest become batch axes, which any axis of the output may be.
+MergedAxis take_one(std::vector<MergedAxis>& from, std::vector<MergedAxis>& rest) {
+  MergedAxis one;
+  one.strides = {0, 0, 0};
+  if (from.empty()) return one;
+  const auto largest = std::max_element(
+      from.begin(), from.end(),
+      [](const MergedAxis& x, const MergedAxis& y) { return x.extent < y.extent; });
+  one = *largest;
+  from.erase(largest);
+  rest.insert(rest.end(), from.begin(), from.end());
+  return one;
+}
+
+Operand as_matrix(const Operand& operand, const std::vector<MergedAxis>& batch, std::size_t index,
+                  const MergedAxis& rows, const MergedAxis& columns) {
+  Operand matrix = operand;
+  matrix.shape.clear();
+  matrix.strides.clear();
+  for (auto axis = batch.rbegin(); axis != batch.rend(); ++axis) {
+    matrix.shape.push_back(axis->extent);
+    matrix.strides.push_back(axis->strides[index]);
+  }
+  for (const MergedAxis* axis : {&rows, &columns}) {
+    matrix.shape.push_back(axis->extent);
+    matrix.strides.push_back(axis->strides[index]);
+  }
+  return matrix;
+}
+
+}  // namespace
+
+void lower_einsum(Lowering& to, const Node& node) {
+  if (node.inputs().size() != 2) {
+    Lowering::refuse(
+        node, "it has " + std::to_string(node.inputs().size()) + " operands; two are supported");
+  }
+  if (node.output()->dtype != DType::kFloat32) Lowering::refuse(node, "it multiplies integers");
+  const Einsum e = model::parse_einsum(node.attributes.get_string("equation", ""),
+                                       {node.input(0)->shape, node.input(1)->shape});
+  const auto operand = [&](int i) {
+    const model::Value* value = node.input(i);
+    return value->is_constant() ? read_as(to, value, to.compute_dtype()) : to.read(value);
+  };
+  const Operand a = operand(0), b = operand(1), y = to.write(node.output());
+  for (std::size_t i = 0; i < e.output.size(); ++i) {
+    if (std::count(e.output.begin(), e.output.end(), e.output[i]) > 1) {
+      Lowering::refuse(node, "its output has a letter twice");
+    }
+  }
+  Axes axes = classify(node, e, a, b, y);
+  if (axes.summed.size() > 1) {
+    Lowering::refuse(node, "the axes it sums over do not lie in one order in both operands");
+  }
+  const MergedAxis rows = take_one(axes.rows, axes.batch);
+  const MergedAxis columns = take_one(axes.columns, axes.batch);
+  std::vector<MergedAxis> none;
+  const MergedAxis summed = take_one(axes.summed, none);
+  Product product;
+  product.a = as_matrix(a, axes.batch, 0, rows, summed);
+  product.b = as_matrix(b, axes.batch, 1, summed, columns);
+  product.y = as_matrix(y, axes.batch, 2, rows, columns);
+  emit_product(to, node, product);
+}
+
+}  // namespace peregrine::cuda
