@@ -3,8 +3,7 @@
 
 #include <string>
 
-#include <cuda_fp16.h>
-
+#include "engine/cuda/kernels/scalar.h"
 #include "engine/cuda/kernels/instructions.cuh"
 #include "engine/cuda/kernels/launch.h"
 #include "peregrine/error.h"
@@ -13,59 +12,144 @@ namespace peregrine::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kTile = TiledCopyParams::kTile;
+constexpr int kTileRows = kThreads / kTile;
 
-template <typename In, typename Out>
+// `Width` consecutive elements a thread; where nothing converts, elements are as wide as they can
+// be instead and Width is 1.
+template <typename In, typename Out, int Width>
 __global__ void __launch_bounds__(kThreads) copy_kernel(const __grid_constant__ CopyParams p) {
   let_next_kernel_start();
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (index >= p.count) return;
-  std::int64_t from = 0, to = 0;
-  int rest = static_cast<int>(index);
-#pragma unroll
-  for (int d = 0; d < CopyParams::kMaxRank; ++d) {
-    if (d >= p.rank) break;
-    const int quotient = p.extent[d].divide(rest);
-    const int position = rest - quotient * static_cast<int>(p.extent[d].divisor);
-    rest = quotient;
-    from += position * p.input_stride[d];
-    to += position * p.output_stride[d];
-  }
+  const int index = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
+  if (index >= p.walk.count) return;
+  int at[2];
+  p.walk.offsets(index, at);
+  const In* from = static_cast<const In*>(p.input) + at[1];
+  Out* to = static_cast<Out*>(p.output) + at[0];
   wait_for_previous_kernel();
-  static_cast<Out*>(p.output)[to] = static_cast<Out>(static_cast<const In*>(p.input)[from]);
+  if constexpr (Width == 1) {
+    if constexpr (std::is_same_v<In, Out>) {
+      *to = *from;
+    } else {
+      *to = from_float<Out>(to_float(*from));
+    }
+  } else {
+    struct alignas(sizeof(In) * Width) Inputs {
+      In values[Width];
+    };
+    struct alignas(sizeof(Out) * Width) Outputs {
+      Out values[Width];
+    };
+    const Inputs inputs = *reinterpret_cast<const Inputs*>(from);
+    Outputs outputs;
+#pragma unroll
+    for (int i = 0; i < Width; ++i) outputs.values[i] = from_float<Out>(to_float(inputs.values[i]));
+    *reinterpret_cast<Outputs*>(to) = outputs;
+  }
 }
 
 template <typename In, typename Out>
-const void* kernel_of() {
-  return reinterpret_cast<const void*>(&copy_kernel<In, Out>);
+__global__ void __launch_bounds__(kThreads)
+    tiled_copy_kernel(const __grid_constant__ TiledCopyParams p) {
+  __shared__ Out tile[kTile][kTile + 1];  // one more: columns fall into different banks
+  let_next_kernel_start();
+  int rest = static_cast<int>(blockIdx.x);
+  int quotient = p.tiles_along_output.divide(rest);
+  const int first_output =
+      (rest - quotient * static_cast<int>(p.tiles_along_output.divisor)) * kTile;
+  rest = quotient;
+  quotient = p.tiles_along_input.divide(rest);
+  const int first_input = (rest - quotient * static_cast<int>(p.tiles_along_input.divisor)) * kTile;
+  int at[2];
+  p.rest.offsets(quotient, at);
+  const int lane = static_cast<int>(threadIdx.x) % kTile;
+  const int row = static_cast<int>(threadIdx.x) / kTile;
+  const In* from = static_cast<const In*>(p.input) + at[1];
+  Out* to = static_cast<Out*>(p.output) + at[0];
+  wait_for_previous_kernel();
+#pragma unroll
+  for (int r = row; r < kTile; r += kTileRows) {
+    const int i = first_input + lane, o = first_output + r;
+    if (i < p.along_input && o < p.along_output) {
+      const In value = from[i + o * p.input_stride];
+      if constexpr (std::is_same_v<In, Out>) {
+        tile[r][lane] = value;
+      } else {
+        tile[r][lane] = from_float<Out>(to_float(value));
+      }
+    }
+  }
+  __syncthreads();
+#pragma unroll
+  for (int r = row; r < kTile; r += kTileRows) {
+    const int i = first_input + r, o = first_output + lane;
+    if (i < p.along_input && o < p.along_output) to[o + i * p.output_stride] = tile[lane][r];
+  }
 }
 
-const void* find_kernel(DType input, DType output) {
-  if (input == DType::kFloat32 && output == DType::kFloat16) return kernel_of<float, __half>();
-  if (input == DType::kFloat16 && output == DType::kFloat32) return kernel_of<__half, float>();
-  if (input != output) return nullptr;
-  switch (size_of(input)) {
-    case 1: return kernel_of<std::uint8_t, std::uint8_t>();
-    case 2: return kernel_of<std::uint16_t, std::uint16_t>();
-    case 4: return kernel_of<std::uint32_t, std::uint32_t>();
-    default: return kernel_of<std::uint64_t, std::uint64_t>();
+template <typename Params>
+void launch_over(const void* kernel, const Params& params, int blocks, bool overlapped,
+                 cudaStream_t stream) {
+  LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>(blocks));
+  shape.block = dim3(kThreads);
+  shape.overlapped = overlapped;
+  launch(kernel, shape, params, stream);
+}
+
+template <typename In, typename Out, int Width>
+void launch_elements(const CopyParams& params, bool overlapped, cudaStream_t stream) {
+  launch_over(reinterpret_cast<const void*>(&copy_kernel<In, Out, Width>), params,
+              (params.walk.count - 1) / kThreads + 1, overlapped, stream);
+}
+
+template <typename In, typename Out>
+bool launch_tiled(const CopyParams& params, bool overlapped, cudaStream_t stream) {
+  const auto tiled = make_tiled_copy(params);
+  if (!tiled) return false;
+  launch_over(reinterpret_cast<const void*>(&tiled_copy_kernel<In, Out>), *tiled, tiled->blocks(),
+              overlapped, stream);
+  return true;
+}
+
+template <typename In, typename Out>
+void launch_conversion(CopyParams params, bool overlapped, cudaStream_t stream) {
+  constexpr int kWidth = 4;
+  if (vector_width(params.walk, 2, kWidth,
+                   {{params.input, sizeof(In)}, {params.output, sizeof(Out)}}) == kWidth) {
+    params.walk = widened(params.walk, 2, kWidth, false);
+    return launch_elements<In, Out, kWidth>(params, overlapped, stream);
   }
+  if (launch_tiled<In, Out>(params, overlapped, stream)) return;
+  launch_elements<In, Out, 1>(params, overlapped, stream);
+}
+
+void launch_move(CopyParams params, std::size_t bytes, bool overlapped, cudaStream_t stream) {
+  const int width = vector_width(params.walk, 2, static_cast<int>(16 / bytes),
+                                 {{params.input, bytes}, {params.output, bytes}});
+  params.walk = widened(params.walk, 2, width, true);
+  with_unit(bytes * static_cast<std::size_t>(width), [&]<typename Unit>(Unit*) {
+    if constexpr (sizeof(Unit) <= 8) {
+      if (width == 1 && launch_tiled<Unit, Unit>(params, overlapped, stream)) return;
+    }
+    launch_elements<Unit, Unit, 1>(params, overlapped, stream);
+  });
 }
 
 }  // namespace
 
 void launch_copy(const CopyParams& params, DType input, DType output, bool overlapped,
                  cudaStream_t stream) {
-  const void* kernel = find_kernel(input, output);
-  if (!kernel) {
-    throw Error(ErrorCode::kModelUnsupported, std::string("the CUDA engine does not convert ") +
-                                                  to_string(input) + " to " + to_string(output));
+  if (params.walk.count == 0) return;
+  if (input == output) return launch_move(params, size_of(input), overlapped, stream);
+  if (input == DType::kFloat32 && output == DType::kFloat16) {
+    return launch_conversion<float, __half>(params, overlapped, stream);
   }
-  if (params.count == 0) return;
-  LaunchShape shape;
-  shape.grid = dim3(static_cast<unsigned>((params.count + kThreads - 1) / kThreads));
-  shape.block = dim3(kThreads);
-  shape.overlapped = overlapped;
-  launch(kernel, shape, params, stream);
+  if (input == DType::kFloat16 && output == DType::kFloat32) {
+    return launch_conversion<__half, float>(params, overlapped, stream);
+  }
+  throw Error(ErrorCode::kModelUnsupported, std::string("the CUDA engine does not convert ") +
+                                                to_string(input) + " to " + to_string(output));
 }
 
 }  // namespace peregrine::cuda
