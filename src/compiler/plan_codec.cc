@@ -100,12 +100,6 @@ class Reader {
   void get(T& value) {
     std::memcpy(&value, raw(sizeof(value)).data(), sizeof(value));
   }
-  void get(bool& value) {
-    std::uint8_t byte = 0;
-    get(byte);
-    if (byte > 1) fail("a truth value that is neither");
-    value = byte == 1;
-  }
   void get(std::string& text) {
     const auto bytes = raw(length());
     text.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());

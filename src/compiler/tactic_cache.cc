@@ -95,8 +95,6 @@ std::string tactic_key(const Step& step) {
   bare.tactic.clear();
   bare.microseconds = 0;
   bare.flops = 0;
-  bare.stream = 0;
-  bare.waits.clear();
   for (Operand& operand : bare.inputs) forget_place(operand);
   for (Operand& operand : bare.outputs) forget_place(operand);
   return to_hex(sha256(encode_step(bare)));

@@ -11,7 +11,6 @@
 #include "engine/cuda/host_engine.h"
 #include "engine/cuda/machine_identity.h"
 #include "engine/cuda/plan_builder.h"
-#include "model/model_digest.h"
 #include "peregrine/error.h"
 
 namespace peregrine::engine {
@@ -89,7 +88,6 @@ BuildResult build_plan(const BuildRequest& request) {
   cuda::BuildReport report;
   BuildResult result;
   result.plan = cuda::build_plan(request.model, options_of(request, &tactics), &report);
-  result.plan.identity.model_sha256 = model::model_digest(request.model);
   try {
     tactics.save();
   } catch (const Error& unwritable) {

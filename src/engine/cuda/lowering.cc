@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
 #include "model/convert.h"
+#include "model/cost.h"
 #include "model/cost.h"
 #include "peregrine/error.h"
 
@@ -44,10 +46,19 @@ Lowering::Lowering(const model::Graph& graph, Precision precision, WeightStore& 
 }
 
 compiler::Program Lowering::run() {
+  std::int64_t unplaced_flops = 0;
   for (const Node* node : graph_.nodes()) {
     if (layout_.is_view(node)) continue;
     current_ = node;
+    const std::size_t first = program_.steps.size();
     kLowerings[static_cast<std::size_t>(node->op())](*this, *node);
+    unplaced_flops += model::node_cost(*node).flops;
+    // The last step that computes; nodes of a chain emit nothing until its end.
+    for (std::size_t i = program_.steps.size(); i-- > first;) {
+      if (program_.steps[i].kernel == "copy") continue;
+      program_.steps[i].flops = std::exchange(unplaced_flops, 0);
+      break;
+    }
   }
   // Outputs that their producer could not write in place.
   for (std::size_t k = 0; k < graph_.outputs().size(); ++k) {
@@ -62,7 +73,7 @@ compiler::Program Lowering::run() {
     if (output->producer()) copy.origins = output->producer()->origins();
     copy.inputs = {read(output)};
     copy.outputs = {{Region::kOutput, static_cast<int>(k), 0, output->dtype, output->shape,
-                     packed_strides(output->shape)}};
+                     packed_strides(output->shape), output->name}};
     program_.steps.push_back(std::move(copy));
   }
   const std::vector<compiler::StepOrder> order =

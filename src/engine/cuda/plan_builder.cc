@@ -10,12 +10,13 @@
 #include "core/cuda/check.h"
 #include "core/stopwatch.h"
 #include "engine/cuda/lowering.h"
+#include "engine/cuda/machine_identity.h"
 #include "engine/cuda/tuner.h"
 #include "engine/cuda/weight_store.h"
+#include "model/model_digest.h"
 #include "model/onnx_reader.h"
 #include "model/shape_inference.h"
 #include "peregrine/error.h"
-#include "peregrine/version.h"
 
 namespace peregrine::cuda {
 namespace {
@@ -105,13 +106,11 @@ Plan build_plan(const std::string& onnx_path, const BuildOptions& options, Build
   if (options.progress) options.progress({BuildProgress::Stage::kLower, 0, ""});
   Plan plan = lower_to_plan(graphs, options.precision);
   check_workspace(plan, options);
+  const std::string made_with = std::move(plan.identity.precision);
+  plan.identity = machine_identity(device);
+  plan.identity.precision = made_with;
   plan.identity.model_name = std::filesystem::path(onnx_path).filename().string();
-  plan.identity.device_name = device.name;
-  plan.identity.sm = device.sm();
-  plan.identity.multiprocessors = device.multiprocessors;
-  plan.identity.driver_version = device.driver_version;
-  plan.identity.runtime_version = device.runtime_version;
-  plan.identity.peregrine_version = version();
+  plan.identity.model_sha256 = model::model_digest(onnx_path);
   tune(plan, device, options, told);
   told.seconds = watch.seconds();
   return plan;

@@ -11,9 +11,9 @@
 namespace peregrine::testing {
 
 /// Lowers an inferred graph and does its steps on the host: pointwise chains, copies and indexing
-/// thread by thread with the kernels' index arithmetic and formulas, steps on rows with the kernels'
-/// operands, heavy ones in plain loops. Throws std::runtime_error naming any other kernel. `wide`: chains take groups of
-/// elements where the launcher would.
+/// thread by thread with the kernels' index arithmetic and formulas; steps on rows, and heavy ones
+/// (heavy_on_host.h), in plain loops over the kernels' operands. Throws std::runtime_error naming any
+/// other kernel. `wide`: chains take groups of elements where the launcher would.
 std::vector<Tensor> run_on_host(const model::Graph& graph, cuda::Precision precision,
                                 std::span<const Tensor> inputs, bool wide);
 
