@@ -158,7 +158,7 @@ TEST(ConvLowering, ChoosesTheKernelByWhatItReads) {
   EXPECT_EQ(grouped[2].inputs[1].shape, (Shape{2, 8, 3, 3, 8}));
   // FP32 computes as it reads.
   EXPECT_EQ(kernels_of(inner_conv_model({16, 16, 3, 3}, same(1), 16), Precision::kFloat32),
-            (Names{"conv_strided", "conv_strided", "conv_strided"}));
+            (Names{"conv_strided", "conv_strided", "conv_strided", "copy"}));
 }
 
 TEST(ConvLowering, IsRightInsideANetwork) {
