@@ -160,4 +160,15 @@ std::optional<std::int64_t> pixel_stride(const Shape& shape, const Shape& stride
   return row_stride(pixels, pixel_strides);
 }
 
+std::optional<std::int64_t> image_pixel_stride(const Shape& shape, const Shape& strides) {
+  if (shape.empty()) return std::nullopt;
+  Shape one = shape;
+  one[0] = 1;
+  const auto stride = pixel_stride(one, strides);
+  // Images one after the other, or at least not inside each other.
+  const std::int64_t pixels = shape[1] == 0 ? 0 : element_count(one) / shape[1];
+  if (!stride || (shape[0] > 1 && strides[0] < *stride * pixels)) return std::nullopt;
+  return stride;
+}
+
 }  // namespace peregrine::compiler

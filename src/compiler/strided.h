@@ -34,6 +34,8 @@ bool is_packed(const Shape& shape, const Shape& strides);
 /// across the whole batch; the stride, none when it is not so. A single pixel has stride
 /// `channels`.
 std::optional<std::int64_t> pixel_stride(const Shape& shape, const Shape& strides);
+/// The same of each image by itself: images may lie any distance apart.
+std::optional<std::int64_t> image_pixel_stride(const Shape& shape, const Shape& strides);
 /// Rows (the last axis) contiguous and one uniform stride apart; the stride, none when it is not
 /// so.
 std::optional<std::int64_t> row_stride(const Shape& shape, const Shape& strides);

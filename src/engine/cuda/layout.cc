@@ -25,11 +25,11 @@ using model::Value;
 
 bool is_float_value(const Value* value) { return model::is_float(value->dtype); }
 
-// What fills the tensor cores. A convolution to a single channel (the fixed one that sums YOLO's
-// box distribution) is arithmetic on results.
+// What fills the tensor cores. A convolution to a single channel without bias (the fixed one that
+// sums YOLO's box distribution) is arithmetic on results.
 bool is_heavy(const Node& node) {
   switch (node.op()) {
-    case Op::kConv: return node.output()->shape.size() < 2 || node.output()->shape[1] > 1;
+    case Op::kConv: return node.output()->shape[1] > 1 || node.has_input(2);
     case Op::kConvTranspose:
     case Op::kGemm:
     case Op::kMatMul:
@@ -91,6 +91,7 @@ bool writes(const Node& node, const Shape& strides) {
   const Shape& shape = node.output()->shape;
   switch (node.op()) {
     case Op::kConv:
+      return shape.size() == 4 && compiler::image_pixel_stride(shape, strides).has_value();
     case Op::kMaxPool:
     case Op::kAveragePool: return shape.size() == 4 && compiler::pixel_stride(shape, strides);
     case Op::kMatMul:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conv. In an FP16 plan nearly all run on tensor cores, if need be after one packing step that pads
 // channels; pictures of the caller go through the stem or are cut into patches. The FP32 plan, and
-// convolutions to a single channel, take the strided kernel.
+// sums over channels of FP32 results, take the strided kernel.
 #include <algorithm>
 
 #include "compiler/strided.h"
@@ -170,7 +170,7 @@ void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
     x = packed_picture(to, node, x);
     if (work.groups == 1) work = with_padded_input(work, x.shape[1]);
   }
-  const Operand y = as_picture(to.write_picture(node.output(), to.dtype(node.output())));
+  const Operand y = as_picture(to.write_images(node.output(), to.dtype(node.output())));
   emit_conv(to, node, work, x, residual, y);
 }
 
@@ -189,7 +189,7 @@ void lower_conv(Lowering& to, const Node& node) {
   // Past this, zeros between merged groups would be nearly all of the product.
   constexpr std::int64_t kMostMerged = 32;
   const bool tile = to.precision() == Precision::kFloat16 && axes <= 2 &&
-                    node.output()->shape[1] > 1 &&
+                    (node.output()->shape[1] > 1 || to.dtype(x) == DType::kFloat16) &&
                     groups_to_merge(work.groups, work.in) <= kMostMerged;
   if (!tile) {
     const Operand residual = to.read(node.input(3));

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/remap.h"
 #include "model/geometry.h"
 
