@@ -15,15 +15,12 @@
 namespace peregrine::cuda {
 
 /// ONNX's Cast of a float: towards zero, NaN gives 0, what does not fit the nearest that does.
-PEREGRINE_HOST_DEVICE std::int64_t truncated(float x) {
+template <typename Float>
+PEREGRINE_HOST_DEVICE std::int64_t truncated(Float x) {
   if (x != x) return 0;
-#ifdef __CUDA_ARCH__
-  return __float2ll_rz(x);
-#else
-  if (x >= 0x1p63F) return std::numeric_limits<std::int64_t>::max();
-  if (x < -0x1p63F) return std::numeric_limits<std::int64_t>::min();
+  if (x >= Float(0x1p63)) return std::numeric_limits<std::int64_t>::max();
+  if (x < Float(-0x1p63)) return std::numeric_limits<std::int64_t>::min();
   return static_cast<std::int64_t>(x);
-#endif
 }
 
 /// To: float, int64 or a storage type; From likewise. Floats become integers through 64 bits, so
@@ -45,7 +42,7 @@ PEREGRINE_HOST_DEVICE To converted(From from) {
   } else if constexpr (std::is_same_v<To, bool>) {
     return from != From(0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    return static_cast<To>(truncated(static_cast<float>(from)));
+    return static_cast<To>(truncated(from));
   } else {
     return static_cast<To>(from);
   }

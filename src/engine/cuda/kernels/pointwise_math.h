@@ -96,8 +96,7 @@ PEREGRINE_HOST_DEVICE_CALL std::int64_t seldom(PointwiseOp op, float alpha, floa
     case kBitwiseXor: return a ^ x;
     case kMod: return remainder(a, x, false);
     case kModTruncated: return remainder(a, x, true);
-    case kPow:
-      return static_cast<std::int64_t>(pow(static_cast<double>(a), static_cast<double>(x)));
+    case kPow: return truncated(pow(static_cast<double>(a), static_cast<double>(x)));
     case kShiftLeft: return shifted(a, x, true);
     case kShiftRight: return shifted(a, x, false);
     case kShrink: {
