@@ -2,23 +2,15 @@
 // Ops that move, index, sample, order and quantize: each case is lowered and computed on the host
 // by the kernels' own code, as it stands, with interleaved pictures, and with half-precision
 // activations, against the reference interpreter.
-#include <algorithm>
-#include <cctype>
 #include <cmath>
-#include <numeric>
-#include <random>
 
 #include <gtest/gtest.h>
 
 #include "compiler/passes.h"
-#include "engine/cuda/bound_program.h"
-#include "engine/cuda/indexing_on_host.h"
+#include "engine/cuda/indexing_cases.h"
 #include "engine/cuda/ops/sort.h"
 #include "engine/cuda/plan_builder.h"
 #include "engine/cuda/run_on_host.h"
-#include "model/convert.h"
-#include "model/model_builder.h"
-#include "model/op_cases.h"
 #include "model/reference/interpreter.h"
 #include "model/shape_inference.h"
 #include "testing/expect_error.h"
@@ -26,477 +18,12 @@
 namespace peregrine {
 namespace {
 
-using cuda::lower_to_plan;
 using cuda::Precision;
-using model::Ints;
 using testing::attributes;
+using testing::IndexingCase;
 using testing::ModelBuilder;
-using testing::noise;
+using testing::Surroundings;
 using I = std::int64_t;
-using S = std::string;
-
-struct Input {
-  enum class Kind { kActivation, kConstant, kAbsent };
-  Kind kind = Kind::kActivation;
-  std::shared_ptr<Tensor> tensor;
-};
-Input activation(Tensor tensor) {
-  return {Input::Kind::kActivation, std::make_shared<Tensor>(std::move(tensor))};
-}
-Input constant(Tensor tensor) {
-  return {Input::Kind::kConstant, std::make_shared<Tensor>(std::move(tensor))};
-}
-Input absent() { return {Input::Kind::kAbsent, nullptr}; }
-
-struct Case {
-  S name, op;
-  std::vector<Input> inputs;
-  model::Attributes attributes;
-  int outputs = 1;
-};
-
-// Values that half precision holds exactly, so that both engines compute from the same numbers.
-Tensor halves(const Shape& shape, unsigned seed = 1) {
-  return model::convert(model::convert(noise(shape, seed), DType::kFloat16), DType::kFloat32);
-}
-// Few different values: ties.
-Tensor coarse(const Shape& shape, unsigned seed = 1) {
-  Tensor tensor = noise(shape, seed);
-  for (float& value : tensor.as<float>()) value = std::round(value * 2) / 2;
-  return tensor;
-}
-Tensor ints(const Ints& values, const Shape& shape) { return Tensor::of<I>(values, shape); }
-Tensor ints(const Ints& values) { return ints(values, {static_cast<I>(values.size())}); }
-// Uniform in [low, high).
-Tensor indices(const Shape& shape, I low, I high, unsigned seed = 3) {
-  std::mt19937 random(seed);
-  Ints values(static_cast<std::size_t>(element_count(shape)));
-  for (I& value : values)
-    value = low + static_cast<I>(random() % static_cast<unsigned>(high - low));
-  return ints(values, shape);
-}
-Tensor as(DType dtype, const Tensor& tensor) { return model::convert(tensor, dtype); }
-Tensor floats(const std::vector<float>& values, const Shape& shape) {
-  return Tensor::of<float>(values, shape);
-}
-model::Attributes axis(I value) { return attributes({{"axis", value}}); }
-model::Attributes scatter(const char* reduction, I axis = 0) {
-  return attributes({{"axis", axis}, {"reduction", S(reduction)}});
-}
-model::Attributes mode(const char* name) { return attributes({{"mode", S(name)}}); }
-
-void add_movement(std::vector<Case>& cases) {
-  const Input x = activation(halves({2, 16, 9, 7}));
-  const auto pads = [](Ints values) { return constant(ints(values)); };
-  for (const char* each : {"constant", "reflect", "edge", "wrap"}) {
-    cases.push_back({S("pixels ") + each, "Pad", {x, pads({0, 0, 2, 3, 0, 0, 1, 2})}, mode(each)});
-  }
-  cases.push_back({"all axes", "Pad", {x, pads({1, 1, 1, 1, 1, 2, 3, 4})}, {}});
-  cases.push_back({"channels", "Pad", {x, pads({0, 8, 0, 0, 0, 8, 0, 0})}, {}});
-  cases.push_back({"cropped", "Pad", {x, pads({0, 0, -2, 1, 0, 0, -1, -3})}, {}});
-  cases.push_back({"only cropped", "Pad", {x, pads({0, 0, -2, -1, 0, 0, -1, -3})}, {}});
-  cases.push_back(
-      {"value", "Pad", {x, pads({0, 0, 1, 1, 0, 0, 1, 1}), constant(floats({-2.5F}, {}))}, {}});
-  cases.push_back(
-      {"some axes", "Pad", {x, pads({1, 2}), absent(), constant(ints({-1}))}, mode("edge")});
-  cases.push_back({"five axes",
-                   "Pad",
-                   {activation(halves({2, 2, 2, 2, 2})), pads({1, 0, 1, 0, 1, 0, 1, 0, 1, 2})},
-                   mode("wrap")});
-  cases.push_back({"bytes",
-                   "Pad",
-                   {activation(as(DType::kUint8, indices({2, 3, 5}, 0, 200))),
-                    pads({0, 1, 1, 0, 1, 2}), constant(as(DType::kUint8, ints({7})))},
-                   {}});
-  cases.push_back({"int64", "Pad", {activation(indices({3, 4}, -9, 9)), pads({1, 1, 0, 2})}, {}});
-  cases.push_back({"pixels", "Tile", {x, constant(ints({1, 1, 2, 3}))}, {}});
-  cases.push_back({"every axis of five",
-                   "Tile",
-                   {activation(halves({2, 2, 2, 2, 2})), constant(ints({2, 3, 2, 2, 2}))},
-                   {}});
-  for (const char* each : {"DCR", "CRD"}) {
-    cases.push_back({each,
-                     "DepthToSpace",
-                     {activation(halves({2, 32, 3, 5}))},
-                     attributes({{"blocksize", I{2}}, {"mode", S(each)}})});
-    cases.push_back({S("three ") + each,
-                     "DepthToSpace",
-                     {activation(halves({1, 9, 3, 5}))},
-                     attributes({{"blocksize", I{3}}, {"mode", S(each)}})});
-  }
-  cases.push_back({"two",
-                   "SpaceToDepth",
-                   {activation(halves({2, 8, 6, 4}))},
-                   attributes({{"blocksize", I{2}}})});
-  cases.push_back({"larger and smaller",
-                   "CenterCropPad",
-                   {x, constant(ints({12, 4}))},
-                   attributes({{"axes", Ints{-2, 3}}})});
-  cases.push_back({"all axes", "CenterCropPad", {x, constant(ints({3, 9, 12, 4}))}, {}});
-  for (const I time : {0, 1}) {
-    cases.push_back({"time " + std::to_string(time),
-                     "ReverseSequence",
-                     {activation(halves({4, 4, 3})), activation(ints({1, 4, 0, 3}))},
-                     attributes({{"time_axis", time}, {"batch_axis", 1 - time}})});
-  }
-  for (const I upper : {0, 1}) {
-    for (const I k : {-2, 0, 3}) {
-      cases.push_back({std::to_string(upper) + " " + std::to_string(k),
-                       "Trilu",
-                       {activation(halves({2, 5, 6})), constant(ints({k}, {}))},
-                       attributes({{"upper", upper}})});
-    }
-  }
-  cases.push_back({"bool", "Trilu", {activation(as(DType::kBool, indices({4, 4}, 0, 2)))}, {}});
-  const auto off_on = constant(floats({-1, 3}, {2}));
-  const auto depth = constant(ints({5}, {}));
-  cases.push_back({"last axis", "OneHot", {activation(indices({2, 3}, -5, 7)), depth, off_on}, {}});
-  cases.push_back({"first axis",
-                   "OneHot",
-                   {activation(as(DType::kInt32, indices({2, 3}, 0, 5))), depth, off_on},
-                   axis(0)});
-  cases.push_back({"float indices",
-                   "OneHot",
-                   {activation(as(DType::kFloat32, indices({2, 3}, 0, 5))), depth, off_on},
-                   axis(1)});
-}
-
-void add_gathers(std::vector<Case>& cases) {
-  const Input x = activation(halves({2, 16, 9, 8}));
-  for (const I each : {0, 1, 2, -1}) {
-    cases.push_back({"axis " + std::to_string(each),
-                     "Gather",
-                     {x, activation(indices({2, 3}, -2, 2))},
-                     axis(each)});
-    cases.push_back({"known, axis " + std::to_string(each),
-                     "Gather",
-                     {x, constant(ints({1, 0, -1, 0}, {2, 2}))},
-                     axis(each)});
-    cases.push_back({"strided, axis " + std::to_string(each),
-                     "Gather",
-                     {x, constant(ints({-1, -2}))},
-                     axis(each)});
-    cases.push_back(
-        {"one, axis " + std::to_string(each), "Gather", {x, constant(ints({1}, {}))}, axis(each)});
-  }
-  cases.push_back(
-      {"int32 scalar",
-       "Gather",
-       {activation(indices({5, 3}, -9, 9)), activation(as(DType::kInt32, ints({2}, {})))},
-       axis(0)});
-  cases.push_back({"embedding",
-                   "Gather",
-                   {constant(halves({11, 24})), activation(indices({2, 5}, 0, 11))},
-                   axis(0)});
-  cases.push_back({"bool",
-                   "Gather",
-                   {activation(as(DType::kBool, indices({7}, 0, 2))), activation(ints({3, -1, 0}))},
-                   axis(0)});
-  for (const I each : {0, 1, 2}) {
-    cases.push_back({"axis " + std::to_string(each),
-                     "GatherElements",
-                     {activation(halves({4, 5, 6})), activation(indices({3, 4, 5}, -4, 4))},
-                     axis(each)});
-  }
-  cases.push_back({"elements", "GatherND", {x, activation(indices({3, 4}, 0, 2))}, {}});
-  cases.push_back({"rows", "GatherND", {x, activation(indices({3, 2, 1}, -2, 2))}, {}});
-  cases.push_back({"pairs", "GatherND", {x, activation(indices({5, 2}, 0, 2))}, {}});
-  cases.push_back({"batches",
-                   "GatherND",
-                   {x, activation(indices({2, 5, 2}, -9, 8))},
-                   attributes({{"batch_dims", I{1}}})});
-  cases.push_back({"known",
-                   "GatherND",
-                   {x, constant(indices({2, 16, 3, 1}, -9, 9))},
-                   attributes({{"batch_dims", I{2}}})});
-  const Tensor keep = as(DType::kBool, ints({1, 0, 0, 1, 1}));
-  cases.push_back(
-      {"rows", "Compress", {activation(halves({6, 4})), constant(keep.clone())}, axis(0)});
-  cases.push_back({"flat", "Compress", {activation(halves({6, 4})), constant(keep.clone())}, {}});
-}
-
-void add_scatters(std::vector<Case>& cases) {
-  for (const char* each : {"none", "add", "mul", "max", "min"}) {
-    for (const bool known : {false, true}) {
-      const auto place = [&](Tensor tensor) {
-        return known ? constant(std::move(tensor)) : activation(std::move(tensor));
-      };
-      const S name = S(each) + (known ? ", known" : "");
-      for (const I at : {0, 1, -1}) {
-        cases.push_back({name + ", axis " + std::to_string(at),
-                         "ScatterElements",
-                         {activation(halves({5, 6, 7})), place(indices({4, 5, 6}, -5, 5)),
-                          activation(halves({4, 5, 6}, 2))},
-                         scatter(each, at)});
-      }
-      cases.push_back({name,
-                       "ScatterND",
-                       {activation(halves({5, 6, 8})), place(indices({3, 4, 2}, -5, 5)),
-                        activation(halves({3, 4, 8}, 2))},
-                       scatter(each)});
-      cases.push_back({name + ", int64",
-                       "ScatterND",
-                       {activation(indices({9}, -9, 9)), place(indices({30, 1}, 0, 9)),
-                        activation(indices({30}, -3, 4))},
-                       scatter(each)});
-    }
-  }
-  cases.push_back({"distinct",
-                   "ScatterND",
-                   {activation(halves({2, 6, 8})), constant(ints({0, 3, 1, 5}, {2, 2})),
-                    activation(halves({2, 8}, 2))},
-                   scatter("add")});
-  cases.push_back({"mask",
-                   "ScatterElements",
-                   {activation(as(DType::kBool, indices({4, 4}, 0, 2))),
-                    activation(as(DType::kInt32, indices({2, 4}, 0, 4))),
-                    activation(as(DType::kBool, indices({2, 4}, 0, 2, 5)))},
-                   scatter("none")});
-}
-
-model::Attributes top(I axis, I largest) {
-  return attributes({{"axis", axis}, {"largest", largest}});
-}
-
-void add_orders(std::vector<Case>& cases) {
-  const auto k = [](I count) { return constant(ints({count})); };
-  for (const I largest : {0, 1}) {
-    const S order = largest ? "largest" : "smallest";
-    for (const I each : {0, 1, -1}) {
-      cases.push_back({order + " axis " + std::to_string(each),
-                       "TopK",
-                       {activation(coarse({7, 20, 9})), k(5)},
-                       top(each, largest),
-                       2});
-    }
-    cases.push_back(
-        {order + " of many", "TopK", {activation(halves({2, 3000})), k(300)}, top(-1, largest), 2});
-    cases.push_back({order + " ties of many",
-                     "TopK",
-                     {activation(coarse({2, 3000})), k(300)},
-                     top(-1, largest),
-                     2});
-    cases.push_back({order + " all equal",
-                     "TopK",
-                     {activation(Tensor::zeros(DType::kFloat32, {1, 70000})), k(700)},
-                     top(-1, largest),
-                     2});
-    cases.push_back({order + " all of many",
-                     "TopK",
-                     {activation(coarse({2, 700})), k(700)},
-                     top(-1, largest),
-                     2});
-    cases.push_back({order + " int64",
-                     "TopK",
-                     {activation(indices({3, 50}, -9, 9)), k(20)},
-                     top(-1, largest),
-                     2});
-    cases.push_back({order + " int32",
-                     "TopK",
-                     {activation(as(DType::kInt32, indices({3, 900}, -99, 99))), k(50)},
-                     top(-1, largest),
-                     2});
-  }
-  cases.push_back(
-      {"detector's anchors", "TopK", {activation(halves({1, 300000})), k(900)}, top(-1, 1), 2});
-  cases.push_back({"more than shared memory holds",
-                   "TopK",
-                   {activation(halves({2, 20000})), k(5000)},
-                   top(-1, 1),
-                   2});
-}
-
-model::Attributes resize(const char* mode, const char* place, model::Attributes more = {}) {
-  more.set("mode", S(mode));
-  more.set("coordinate_transformation_mode", S(place));
-  return more;
-}
-
-void add_samplings(std::vector<Case>& cases) {
-  const Input x = activation(halves({2, 16, 9, 7}));
-  const auto sizes = [](Ints values) { return constant(ints(values)); };
-  const auto scales = [](std::vector<float> values) {
-    const I count = static_cast<I>(values.size());
-    return constant(floats(values, {count}));
-  };
-  for (const char* place : {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel",
-                            "half_pixel_symmetric"}) {
-    for (const char* kind : {"nearest", "linear", "cubic"}) {
-      cases.push_back({S(kind) + " " + place + " up",
-                       "Resize",
-                       {x, absent(), absent(), sizes({2, 16, 13, 20})},
-                       resize(kind, place)});
-      cases.push_back({S(kind) + " " + place + " down",
-                       "Resize",
-                       {x, absent(), scales({1, 1, 0.6F, 0.45F})},
-                       resize(kind, place)});
-    }
-    cases.push_back({S("twice ") + place,
-                     "Resize",
-                     {x, absent(), scales({1, 1, 2, 2})},
-                     resize("nearest", place, attributes({{"nearest_mode", S("floor")}}))});
-  }
-  for (const char* rounding : {"round_prefer_ceil", "ceil", "floor"}) {
-    cases.push_back({S("nearest ") + rounding,
-                     "Resize",
-                     {x, absent(), scales({1, 1, 1.5F, 0.5F})},
-                     resize("nearest", "half_pixel", attributes({{"nearest_mode", S(rounding)}}))});
-  }
-  for (const char* kind : {"nearest", "linear", "cubic"}) {
-    cases.push_back(
-        {S(kind) + " cropped",
-         "Resize",
-         {x, constant(floats({0, 0, 0.2F, -0.3F, 1, 1, 0.7F, 1.2F}, {8})), absent(),
-          sizes({2, 16, 6, 11})},
-         resize(kind, "tf_crop_and_resize", attributes({{"extrapolation_value", 2.5F}}))});
-    cases.push_back({S(kind) + " one axis",
-                     "Resize",
-                     {x, absent(), absent(), sizes({15})},
-                     resize(kind, "half_pixel", attributes({{"axes", Ints{-1}}}))});
-    cases.push_back(
-        {S(kind) + " volume",
-         "Resize",
-         {activation(halves({1, 4, 3, 4, 5})), absent(), absent(), sizes({1, 4, 5, 3, 7})},
-         resize(kind, "half_pixel")});
-  }
-  cases.push_back({"antialiased",
-                   "Resize",
-                   {x, absent(), scales({1, 1, 0.4F, 0.3F})},
-                   resize("linear", "half_pixel", attributes({{"antialias", I{1}}}))});
-  cases.push_back({"antialiased cubic",
-                   "Resize",
-                   {x, absent(), scales({1, 1, 0.6F, 1.5F})},
-                   resize("cubic", "half_pixel",
-                          attributes({{"antialias", I{1}}, {"exclude_outside", I{1}}}))});
-  cases.push_back(
-      {"not larger",
-       "Resize",
-       {x, absent(), absent(), sizes({20, 20})},
-       resize("linear", "half_pixel",
-              attributes({{"axes", Ints{2, 3}}, {"keep_aspect_ratio_policy", S("not_larger")}}))});
-  cases.push_back({"bytes to the nearest",
-                   "Resize",
-                   {activation(as(DType::kUint8, indices({1, 3, 4, 4}, 0, 200))), absent(),
-                    scales({1, 1, 1.5F, 2})},
-                   resize("nearest", "asymmetric")});
-  for (const char* kind : {"linear", "nearest", "cubic"}) {
-    for (const char* padding : {"zeros", "border", "reflection"}) {
-      for (const I align : {0, 1}) {
-        const auto how =
-            attributes({{"mode", S(kind)}, {"padding_mode", S(padding)}, {"align_corners", align}});
-        const S name = S(kind) + " " + padding + (align ? " aligned" : "");
-        cases.push_back({name, "GridSample", {x, activation(halves({2, 4, 3, 2}, 5))}, how});
-        cases.push_back({name + " odd channels",
-                         "GridSample",
-                         {activation(halves({2, 11, 6, 5})), activation(halves({2, 4, 3, 2}, 5))},
-                         how});
-        cases.push_back(
-            {name + " volume",
-             "GridSample",
-             {activation(halves({1, 3, 4, 5, 6})), activation(halves({1, 2, 3, 2, 3}, 5))},
-             how});
-      }
-    }
-  }
-  const Tensor boxes =
-      floats({0.5F, 1, 6, 7.5F, -2, 1, 3, 4, 4, 5, 4.25F, 5.5F, 2, 2, 12, 12}, {4, 4});
-  for (const char* kind : {"avg", "max"}) {
-    for (const char* place : {"half_pixel", "output_half_pixel"}) {
-      for (const I ratio : {0, 2}) {
-        cases.push_back({S(kind) + " " + place + " " + std::to_string(ratio),
-                         "RoiAlign",
-                         {x, activation(boxes.clone()), activation(ints({0, 1, 1, 0}))},
-                         attributes({{"mode", S(kind)},
-                                     {"coordinate_transformation_mode", S(place)},
-                                     {"sampling_ratio", ratio},
-                                     {"output_height", I{3}},
-                                     {"output_width", I{2}},
-                                     {"spatial_scale", 0.75F}})});
-      }
-    }
-  }
-}
-
-void add_quantizations(std::vector<Case>& cases) {
-  const Input x = activation(halves({2, 4, 6}));
-  const Tensor scales = floats({0.01F, 0.02F, 0.5F, 0.25F}, {4});
-  for (const DType each : {DType::kInt8, DType::kUint8, DType::kInt16, DType::kUint16}) {
-    const Tensor zeros = as(each, ints({0, 3, 7, 1}));
-    const Tensor levels = as(each, indices({2, 4, 6}, 0, 100));
-    const S name = to_string(each);
-    cases.push_back(
-        {name, "QuantizeLinear", {x, constant(scales.clone()), constant(zeros.clone())}, axis(1)});
-    cases.push_back(
-        {name,
-         "DequantizeLinear",
-         {activation(levels.clone()), constant(scales.clone()), constant(zeros.clone())},
-         axis(1)});
-  }
-  cases.push_back({"one scale", "QuantizeLinear", {x, constant(floats({0.125F}, {}))}, {}});
-  cases.push_back(
-      {"int32",
-       "DequantizeLinear",
-       {activation(as(DType::kInt32, indices({3, 5}, -999, 999))), constant(floats({0.125F}, {}))},
-       {}});
-}
-
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
-  add_movement(cases);
-  add_gathers(cases);
-  add_scatters(cases);
-  add_orders(cases);
-  add_samplings(cases);
-  add_quantizations(cases);
-  return cases;
-}
-
-// `interleaved`: a first input of four axes arrives, and such results leave, as NHWC.
-ModelBuilder build(const Case& row, bool interleaved) {
-  ModelBuilder model(20);
-  std::vector<S> inputs, outputs;
-  for (std::size_t i = 0; i < row.inputs.size(); ++i) {
-    const Input& input = row.inputs[i];
-    inputs.push_back(input.tensor ? S("x").append(std::to_string(i)) : S());
-    if (!input.tensor) continue;
-    if (input.kind == Input::Kind::kConstant) {
-      model.constant(inputs.back(), *input.tensor);
-      continue;
-    }
-    const Shape& shape = input.tensor->shape();
-    if (interleaved && i == 0 && shape.size() == 4) {
-      model.input("nhwc", {shape[0], shape[2], shape[3], shape[1]}, input.tensor->dtype());
-      model.node("Transpose", {"nhwc"}, {inputs.back()}, attributes({{"perm", Ints{0, 3, 1, 2}}}));
-    } else {
-      model.input(inputs.back(), shape, input.tensor->dtype());
-    }
-  }
-  for (int i = 0; i < row.outputs; ++i) outputs.push_back(S("y").append(std::to_string(i)));
-  model.node(row.op, inputs, outputs, row.attributes);
-  for (const S& name : outputs) {
-    if (interleaved) {
-      model.node("Transpose", {name}, {name + "_nhwc"}, attributes({{"perm", Ints{0, 2, 3, 1}}}));
-    }
-    model.output(interleaved ? name + "_nhwc" : name);
-  }
-  return model;
-}
-
-std::vector<Tensor> values_of(const Case& row, bool interleaved) {
-  std::vector<Tensor> values;
-  for (std::size_t i = 0; i < row.inputs.size(); ++i) {
-    const Input& input = row.inputs[i];
-    if (input.kind != Input::Kind::kActivation) continue;
-    const Shape& s = input.tensor->shape();
-    values.push_back(input.tensor->clone());
-    if (!interleaved || i != 0 || s.size() != 4) continue;
-    Tensor packed(input.tensor->dtype(), {s[0], s[2], s[3], s[1]});  // any values will do
-    std::copy_n(static_cast<const std::byte*>(values.back().data()), packed.bytes(),
-                static_cast<std::byte*>(packed.data()));
-    values.back() = std::move(packed);
-  }
-  return values;
-}
 
 model::Graph inferred(const ModelBuilder& model) {
   model::Graph graph = model.graph();
@@ -505,54 +32,120 @@ model::Graph inferred(const ModelBuilder& model) {
   return graph;
 }
 
-void expect_same(const std::vector<Tensor>& actual, const std::vector<Tensor>& expected,
-                 double tolerance) {
-  ASSERT_EQ(actual.size(), expected.size());
-  for (std::size_t k = 0; k < expected.size(); ++k) {
-    ASSERT_EQ(actual[k].dtype(), expected[k].dtype());
-    ASSERT_EQ(actual[k].shape(), expected[k].shape());
-    const DType wide = model::is_float(expected[k].dtype()) ? DType::kFloat64 : DType::kInt64;
-    const Tensor a = model::convert(model::convert(actual[k], wide), DType::kFloat64);
-    const Tensor e = model::convert(model::convert(expected[k], wide), DType::kFloat64);
-    const double limit = wide == DType::kInt64 ? 0 : tolerance;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(e.size()); ++i) {
-      const double wanted = e.as<double>()[i];
-      ASSERT_NEAR(a.as<double>()[i], wanted, limit * std::max(1.0, std::abs(wanted)))
-          << "output " << k << " element " << i;
-    }
+std::vector<compiler::Step> steps_of(const ModelBuilder& model) {
+  const model::Graph graph = inferred(model);
+  return cuda::lower_to_plan(std::span(&graph, 1), Precision::kFloat32).programs.front().steps;
+}
+
+class Indexing : public ::testing::TestWithParam<IndexingCase> {};
+
+TEST_P(Indexing, AgreesWithTheReference) {
+  for (const Surroundings each :
+       {Surroundings::kNone, Surroundings::kTransposes, Surroundings::kConvolutions}) {
+    if (!testing::fits(GetParam(), each)) continue;
+    SCOPED_TRACE("surroundings " + std::to_string(static_cast<int>(each)));
+    const ModelBuilder model = testing::build_case(GetParam(), each);
+    const std::vector<Tensor> inputs = testing::case_inputs(GetParam(), each);
+    const bool halves = each == Surroundings::kConvolutions;
+    testing::expect_same(
+        testing::run_on_host(inferred(model), halves ? Precision::kFloat16 : Precision::kFloat32,
+                             inputs, true),
+        model::run_graph(model.graph(), inputs), halves ? 4e-3 : 2e-5);
   }
 }
 
-class Indexing : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(All, Indexing, ::testing::ValuesIn(testing::indexing_cases()),
+                         [](const auto& each) {
+                           return testing::case_name(each.param, each.index);
+                         });
 
-TEST_P(Indexing, AgreesWithTheReference) {
-  const ModelBuilder model = build(GetParam(), false);
-  const std::vector<Tensor> inputs = values_of(GetParam(), false);
-  const std::vector<Tensor> expected = model::run_graph(model.graph(), inputs);
-  expect_same(testing::run_on_host(inferred(model), Precision::kFloat32, inputs, true), expected,
-              2e-5);
+// What is only strides in disguise must not become more than copies.
+TEST(IndexingLowering, CopiesWhereStridesSayIt) {
+  const auto kernel_of = [](const char* op, std::vector<std::string> inputs,
+                            const model::Attributes& how) {
+    ModelBuilder model(20);
+    model.input("x", {1, 8, 6, 6});
+    model.ints("two", {2, 4});
+    model.ints("tiles", {1, 1, 2, 2});
+    model.ints("crop", {0, 0, -1, -1, 0, 0, -1, -1});
+    model.floats("twice", {4}, std::vector<float>{1, 1, 2, 2});
+    model.node(op, inputs, {"y"}, how);
+    model.output("y");
+    const std::vector<compiler::Step> steps = steps_of(model);
+    EXPECT_EQ(steps.size(), 1U) << op;
+    return steps.at(0).kernel;
+  };
+  EXPECT_EQ(kernel_of("Resize", {"x", "", "twice"},
+                      attributes({{"mode", std::string("nearest")},
+                                  {"coordinate_transformation_mode", std::string("asymmetric")},
+                                  {"nearest_mode", std::string("floor")}})),
+            "copy");
+  EXPECT_EQ(kernel_of("Gather", {"x", "two"}, attributes({{"axis", I{1}}})), "copy");
+  EXPECT_EQ(kernel_of("Tile", {"x", "tiles"}, {}), "copy");
+  EXPECT_EQ(kernel_of("Pad", {"x", "crop"}, {}), "copy");
+  EXPECT_EQ(kernel_of("DepthToSpace", {"x"}, attributes({{"blocksize", I{2}}})), "copy");
 }
 
-TEST_P(Indexing, AgreesWithInterleavedPictures) {
-  const ModelBuilder plain = build(GetParam(), false);
-  if (inferred(plain).outputs()[0]->rank() != 4) return;  // nothing interleaved about it
-  const ModelBuilder model = build(GetParam(), true);
-  const std::vector<Tensor> inputs = values_of(GetParam(), true);
-  const std::vector<Tensor> expected = model::run_graph(model.graph(), inputs);
-  expect_same(testing::run_on_host(inferred(model), Precision::kFloat32, inputs, true), expected,
-              2e-5);
+TEST(IndexingLowering, SearchesOnlyAmongUpdatesThatMayMeet) {
+  const auto group = [](bool known, model::Ints rows, const char* reduction) {
+    ModelBuilder model(20);
+    const auto count = static_cast<I>(rows.size());
+    model.input("x", {9, 4}).input("updates", {count, 4});
+    const Tensor indices = Tensor::of<I>(rows, {count, 1});
+    known ? model.constant("indices", indices) : model.input("indices", {count, 1}, DType::kInt64);
+    model.node("ScatterND", {"x", "indices", "updates"}, {"y"},
+               attributes({{"reduction", std::string(reduction)}}));
+    model.output("y");
+    return steps_of(model).back().attributes.get_int("group", -1);
+  };
+  EXPECT_EQ(group(true, {3, 1, -1}, "add"), 0);
+  EXPECT_EQ(group(true, {3, 1, 3}, "add"), 3);
+  EXPECT_EQ(group(true, {3, 1, 3}, "none"), 0);
+  EXPECT_EQ(group(false, {3, 1, 3}, "none"), 3);
 }
 
-S case_name(const ::testing::TestParamInfo<Case>& info) {
-  S name = info.param.op + "_" + info.param.name + "_" + std::to_string(info.index);
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
-  return name;
+TEST(IndexingLowering, SaysWhatItCannotDo) {
+  const auto expect_refusal = [](const std::vector<std::string>& parts, ModelBuilder& model) {
+    model.output("y");
+    testing::expect_error(ErrorCode::kModelUnsupported, parts, [&] { steps_of(model); });
+  };
+  ModelBuilder scatter(20);
+  scatter.input("x", {70000}).input("i", {70000, 1}, DType::kInt64).input("u", {70000});
+  scatter.node("ScatterND", {"x", "i", "u"}, {"y"});
+  expect_refusal({"/ScatterND_y", "70000 indices that are only known when it runs"}, scatter);
+  ModelBuilder gather(20);
+  gather.input("x", {5}).ints("i", {1, 7, 0});
+  gather.node("Gather", {"x", "i"}, {"y"});
+  expect_refusal({"/Gather_y", "its index 7 is outside an axis of 5"}, gather);
+  ModelBuilder pad(20);
+  pad.input("x", {5}).ints("pads", {1, 1}).input("value", {1});
+  pad.node("Pad", {"x", "pads", "value"}, {"y"});
+  expect_refusal({"/Pad_y", "its fill value must be known when the plan is built"}, pad);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Indexing, ::testing::ValuesIn(all_cases()), case_name);
+TEST(TopKPlan, SelectsBeforeItSortsLongRows) {
+  const auto plan = [](int length, int k) {
+    cuda::TopKParams p;
+    p.length = length;
+    p.k = k;
+    cuda::plan_top_k(p);
+    return std::pair(p.selects, p.sorted);
+  };
+  EXPECT_EQ(plan(80, 1), std::pair(false, 128));
+  EXPECT_EQ(plan(8400, 300), std::pair(true, 512));
+  EXPECT_EQ(plan(300000, 900), std::pair(true, 1024));
+  EXPECT_EQ(plan(8400, 8400), std::pair(false, 16384));
+}
 
-void PrintTo(const Case& row, std::ostream* out) { *out << row.op << ' ' << row.name; }
+TEST(TopKKeys, OrderAsTheValuesDo) {
+  using cuda::top_k::ascending_key;
+  const float values[] = {-INFINITY, -3, -1e-40F, 0, 1e-40F, 2, INFINITY};
+  for (std::size_t i = 1; i < std::size(values); ++i) {
+    EXPECT_LT(ascending_key(values[i - 1]), ascending_key(values[i]));
+  }
+  EXPECT_EQ(ascending_key(-0.0F), ascending_key(0.0F));
+  EXPECT_LT(ascending_key(std::int32_t{-5}), ascending_key(std::int32_t{4}));
+}
 
 }  // namespace
 }  // namespace peregrine
