@@ -2,6 +2,7 @@
 // Elements of any dtype, read and written as what kernels compute in: float or int64.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -132,6 +133,41 @@ PEREGRINE_HOST_DEVICE void store_pack(void* base, DType dtype, int at, const Fro
   PEREGRINE_UNROLL
   for (int k = 0; k < N; ++k) store_any(base, dtype, at + k, from[k]);
 }
+
+/// N consecutive floats as they lie in memory: asked for early, converted where they are needed, so
+/// that several loads are under way at once. Addresses as for `Pack`.
+template <int N>
+struct EarlyPack {
+  std::uint32_t words[N];
+
+  PEREGRINE_HOST_DEVICE static bool suits(DType dtype) {
+    return dtype == DType::kFloat32 || dtype == DType::kFloat16;
+  }
+  PEREGRINE_HOST_DEVICE void load(const void* base, DType dtype, int at) {
+    if (dtype == DType::kFloat32) {
+      get<N>(static_cast<const float*>(base) + at);
+    } else {
+      get<N / 2>(static_cast<const __half*>(base) + at);
+    }
+  }
+  PEREGRINE_HOST_DEVICE void unpack(DType dtype, float (&to)[N]) const {
+    const bool whole = dtype == DType::kFloat32;
+    PEREGRINE_UNROLL
+    for (int k = 0; k < N; ++k) {
+      __half_raw half;
+      half.x = static_cast<std::uint16_t>(words[k / 2] >> (k % 2 * 16));
+      to[k] = whole ? std::bit_cast<float>(words[k]) : __half2float(__half(half));
+    }
+  }
+
+ private:
+  template <int Words>
+  PEREGRINE_HOST_DEVICE void get(const void* from) {
+    const auto pack = *static_cast<const Pack<std::uint32_t, Words>*>(from);
+    PEREGRINE_UNROLL
+    for (int k = 0; k < Words; ++k) words[k] = pack.values[k];
+  }
+};
 
 /// N elements at offsets of their own.
 template <typename To, int N>

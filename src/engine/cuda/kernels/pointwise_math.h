@@ -3,7 +3,6 @@
 // kernel's body, on the host what its tests run.
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -254,41 +253,6 @@ struct Positions {
   }
 };
 
-/// N floats as they lie in memory, asked for before they are needed.
-template <int N>
-struct EarlyPack {
-  std::uint32_t words[N];
-
-  PEREGRINE_HOST_DEVICE static bool suits(const PointwiseParams::StridedTensor& tensor) {
-    return tensor.strides[0] == 1 &&
-           (tensor.dtype == DType::kFloat32 || tensor.dtype == DType::kFloat16);
-  }
-  PEREGRINE_HOST_DEVICE void load(const PointwiseParams::StridedTensor& tensor, int at) {
-    if (tensor.dtype == DType::kFloat32) {
-      get<N>(static_cast<const float*>(tensor.data) + at);
-    } else {
-      get<N / 2>(static_cast<const __half*>(tensor.data) + at);
-    }
-  }
-  PEREGRINE_HOST_DEVICE void unpack(DType dtype, float (&to)[N]) const {
-    const bool whole = dtype == DType::kFloat32;
-    PEREGRINE_UNROLL
-    for (int k = 0; k < N; ++k) {
-      __half_raw half;
-      half.x = static_cast<std::uint16_t>(words[k / 2] >> (k % 2 * 16));
-      to[k] = whole ? std::bit_cast<float>(words[k]) : __half2float(__half(half));
-    }
-  }
-
- private:
-  template <int Words>
-  PEREGRINE_HOST_DEVICE void get(const void* from) {
-    const auto pack = *static_cast<const Pack<std::uint32_t, Words>*>(from);
-    PEREGRINE_UNROLL
-    for (int k = 0; k < Words; ++k) words[k] = pack.values[k];
-  }
-};
-
 /// N elements of one group, contiguous (or repeated) in every tensor. `begin` asks for the first
 /// two tensors at once, so that the chain waits for memory once and not at every instruction.
 template <int N>
@@ -322,8 +286,11 @@ class Groups {
  private:
   PEREGRINE_HOST_DEVICE bool begin(EarlyPack<N>& pack, int operand) const {
     const PointwiseParams::StridedTensor& tensor = p_.inputs[operand];
-    if (operand >= p_.input_count || p_.integers || !EarlyPack<N>::suits(tensor)) return false;
-    pack.load(tensor, offset(tensor));
+    if (operand >= p_.input_count || p_.integers || tensor.strides[0] != 1 ||
+        !EarlyPack<N>::suits(tensor.dtype)) {
+      return false;
+    }
+    pack.load(tensor.data, tensor.dtype, offset(tensor));
     return true;
   }
   PEREGRINE_HOST_DEVICE int offset(const PointwiseParams::StridedTensor& tensor) const {
