@@ -125,6 +125,21 @@ TEST(IndexingLowering, SaysWhatItCannotDo) {
   expect_refusal({"/Pad_y", "its fill value must be known when the plan is built"}, pad);
 }
 
+TEST(IndexingLowering, RefusesWhat32BitsDoNotCount) {
+  ModelBuilder tile(20);
+  tile.input("x", {1, 65536}).ints("r", {65536, 1});
+  tile.node("Tile", {"x", "r"}, {"y"}).output("y");
+  testing::expect_error(ErrorCode::kModelUnsupported,
+                        {"/Tile_y", "[65536, 1, 1, 65536] spans 2^31 elements or more"},
+                        [&] { steps_of(tile); });
+  ModelBuilder pad(20);
+  pad.input("x", {65536, 32767}).ints("p", {0, 1, 0, 1});
+  pad.node("Pad", {"x", "p"}, {"y"}).output("y");
+  testing::expect_error(ErrorCode::kModelUnsupported,
+                        {"/Pad_y", "[65536, 32769] spans 2^31 elements or more"},
+                        [&] { steps_of(pad); });
+}
+
 TEST(TopKPlan, SelectsBeforeItSortsLongRows) {
   const auto plan = [](int length, int k) {
     cuda::TopKParams p;
