@@ -193,6 +193,47 @@ TEST(ConvLowering, FusesActivationAndResidualAndWritesIntoAConcat) {
   expect_right(model, list(noise({1, 8, 6, 6}, 4)), 6e-3);
 }
 
+// C3k2 as exported with a dynamic batch: halves by Slice, then all of them and one more joined.
+TEST(ConvLowering, MovesNothingWhereSlicesCutAWholeValue) {
+  for (const bool swapped : {false, true}) {
+    ModelBuilder model(20);
+    model.input("x", {1, 8, 6, 6}).weights("w0", {32, 8, 1, 1}, 1, 0.3F);
+    model.weights("w1", {16, 16, 1, 1}, 2, 0.2F).weights("w2", {8, 48, 1, 1}, 3, 0.2F);
+    model.ints("zero", {0}).ints("half", {16}).ints("all", {32}).ints("axis", {1});
+    model.node("Conv", {"x", "w0"}, {"a"})
+        .node("Slice", {"a", "zero", "half", "axis"}, {"a0"})
+        .node("Slice", {"a", "half", "all", "axis"}, {"a1"})
+        .node("Conv", {"a1", "w1"}, {"c"})
+        .node("Concat", swapped ? Names{"a1", "a0", "c"} : Names{"a0", "a1", "c"}, {"k"},
+              attributes({{"axis", I{1}}}))
+        .node("Conv", {"k", "w2"}, {"y"})
+        .output("y");
+    const Names kernels = kernels_of(model);
+    // The last copy brings the output into the caller's order.
+    EXPECT_EQ(std::count(kernels.begin(), kernels.end(), "copy"), swapped ? 3 : 1);
+    expect_right(model, list(noise({1, 8, 6, 6}, 4)), 6e-3);
+  }
+}
+
+// Patches to tokens behind a class token: ViT's embedding, at a batch where axes of length 1 hide.
+TEST(ConvLowering, WritesTokensIntoTheirSequence) {
+  for (const I batch : {1, 2}) {
+    ModelBuilder model(20);
+    model.input("x", {batch, 3, 8, 8}).weights("w", {16, 3, 4, 4}, 1, 0.2F);
+    model.ints("flat", {batch, 16, 4}).weights("class", {batch, 1, 16}, 2);
+    model.weights("v", {16, 8}, 3, 0.2F);
+    model.node("Conv", {"x", "w"}, {"a"}, attributes({{"strides", Ints{4, 4}}}))
+        .node("Reshape", {"a", "flat"}, {"f"})
+        .node("Transpose", {"f"}, {"t"}, attributes({{"perm", Ints{0, 2, 1}}}))
+        .node("Concat", {"class", "t"}, {"s"}, attributes({{"axis", I{1}}}))
+        .node("MatMul", {"s", "v"}, {"y"})
+        .output("y");
+    const Names kernels = kernels_of(model);
+    EXPECT_EQ(std::count(kernels.begin(), kernels.end(), "copy"), batch) << batch;
+    expect_right(model, list(noise({batch, 3, 8, 8}, 4)), 6e-3);
+  }
+}
+
 TEST(ConvWork, MergesTheFewestGroups) {
   EXPECT_EQ(cuda::groups_to_merge(8, 4), 2);
   EXPECT_EQ(cuda::groups_to_merge(32, 1), 8);
