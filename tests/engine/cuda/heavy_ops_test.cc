@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions, products, pools and attention from node to step: which kernel, how weights are
-// packed, where operands lie. Steps run on the host, against the reference interpreter.
+// packed, where operands lie. Steps run on the host, and on the GPU where there is one, against the
+// reference interpreter.
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -9,9 +10,11 @@
 
 #include "compiler/compile_graph.h"
 #include "compiler/passes.h"
+#include "core/cuda/device_info.h"
 #include "engine/cuda/conv_tactics.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/epilogue.h"
+#include "engine/cuda/run_on_gpu.h"
 #include "engine/cuda/run_on_host.h"
 #include "model/attention.h"
 #include "model/model_builder.h"
@@ -78,7 +81,7 @@ std::vector<Tensor> list(Each&&... each) {
   return tensors;
 }
 
-// Steps on the host against the reference, with and without passes, in both precisions.
+// Steps against the reference, with and without passes, in both precisions.
 void expect_right(const ModelBuilder& model, const std::vector<Tensor>& inputs,
                   double half_tolerance = 4e-3) {
   const std::vector<Tensor> expected = model::run_graph(model.graph(), inputs);
@@ -88,8 +91,11 @@ void expect_right(const ModelBuilder& model, const std::vector<Tensor>& inputs,
       const bool half = precision == Precision::kFloat16;
       SCOPED_TRACE(std::string(passes ? "with" : "without") + " passes, " +
                    (half ? "FP16" : "FP32"));
-      expect_near(testing::run_on_host(graph, precision, inputs, true), expected,
-                  half ? half_tolerance : 2e-5);
+      const double tolerance = half ? half_tolerance : 2e-5;
+      expect_near(testing::run_on_host(graph, precision, inputs, true), expected, tolerance);
+      if (cuda::device_count() == 0) continue;
+      SCOPED_TRACE("on the GPU");
+      expect_near(testing::run_on_gpu(graph, precision, inputs), expected, tolerance);
     }
   }
 }
@@ -408,6 +414,29 @@ TEST(AttentionLowering, JoinsThePast) {
   model.output("y").output("nk").output("nv");
   expect_right(model, list(noise({1, 2, 3, 8}, 1), noise({1, 2, 4, 8}, 2), noise({1, 2, 4, 8}, 3),
                            noise({1, 2, 5, 8}, 4), noise({1, 2, 5, 8}, 5)));
+}
+
+// Exporters expand masks: what repeats is kept once, and a mask of zeros not at all.
+TEST(AttentionLowering, KeepsOfConstantMasksWhatDiffers) {
+  const auto mask_of = [](const std::vector<float>& row) {
+    ModelBuilder model(23);
+    model.input("q", {1, 3, 16}).input("k", {1, 4, 16}).input("v", {1, 4, 16});
+    std::vector<float> expanded;
+    for (int i = 0; i < 2 * 3; ++i) expanded.insert(expanded.end(), row.begin(), row.end());
+    model.floats("m", {1, 2, 3, 4}, expanded);
+    model.node("Attention", {"q", "k", "v", "m"}, {"y"},
+               attributes({{"q_num_heads", I{2}}, {"kv_num_heads", I{2}}}));
+    model.output("y");
+    expect_right(model, list(noise({1, 3, 16}, 1), noise({1, 4, 16}, 2), noise({1, 4, 16}, 3)));
+    for (const compiler::Step& step : steps_of(model, Precision::kFloat16)) {
+      if (step.kernel == "attention") return step.inputs[3];
+    }
+    ADD_FAILURE() << "no attention";
+    return compiler::Operand{};
+  };
+  EXPECT_EQ(mask_of({0, -1, 2, 0}).strides, (Shape{0, 0, 0, 1}));
+  EXPECT_TRUE(mask_of({0, 0, 0, 0}).is_absent());
+  EXPECT_EQ(mask_of({-1, -1, -1, -1}).strides, (Shape{0, 0, 0, 0}));
 }
 
 // YOLO's C2PSA: heads and depths are channels of a picture.
