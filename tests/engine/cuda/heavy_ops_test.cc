@@ -177,6 +177,26 @@ TEST(ConvLowering, IsRightInsideANetwork) {
   expect_right(inner_conv_model({8, 12, 2, 2}, window({2, 2}, {0, 0, 0, 0}), 12), x, 6e-3);
 }
 
+// Squeeze-and-excitation: a gate of a few numbers a picture, without packing steps.
+TEST(ConvLowering, GatesRunOnPlainArithmetic) {
+  ModelBuilder model(20);
+  model.input("x", {2, 8, 6, 6}).weights("w", {16, 8, 1, 1}, 1, 0.3F);
+  model.weights("down", {1, 16, 1, 1}, 2, 0.3F).weights("up", {16, 1, 1, 1}, 3, 0.3F);
+  model.weights("v", {8, 16, 1, 1}, 4, 0.2F);
+  model.node("Conv", {"x", "w"}, {"a"})
+      .node("GlobalAveragePool", {"a"}, {"p"})
+      .node("Conv", {"p", "down"}, {"d"})
+      .node("Relu", {"d"}, {"r"})
+      .node("Conv", {"r", "up"}, {"u"})
+      .node("Sigmoid", {"u"}, {"s"})
+      .node("Mul", {"a", "s"}, {"m"})
+      .node("Conv", {"m", "v"}, {"y"})
+      .output("y");
+  EXPECT_EQ(kernels_of(model), (Names{"pack", "conv", "global_pool", "conv_strided", "conv_strided",
+                                      "pointwise", "conv", "copy"}));
+  expect_right(model, list(noise({2, 8, 6, 6}, 4)), 6e-3);
+}
+
 // Conv -> SiLU, plus the block's input: the residual of YOLO's bottleneck, into a Concat.
 TEST(ConvLowering, FusesActivationAndResidualAndWritesIntoAConcat) {
   ModelBuilder model(20);
@@ -285,6 +305,16 @@ TEST(MatMulLowering, RunsOnTheTileKernelWithConstants) {
   EXPECT_EQ(steps[1].epilogue.activation, model::Op::kGelu);
   EXPECT_EQ(steps[1].inputs[0].shape, (Shape{10, 16, 1, 1}));
   expect_right(model, list(noise({2, 5, 16}, 4)));
+}
+
+// Four row axes, none of which merge: put in order before they are packed.
+TEST(MatMulLowering, TakesRowsInAnyOrder) {
+  ModelBuilder model(20);
+  model.input("x", {2, 3, 2, 4, 8}).weights("w", {8, 16}, 1, 0.2F);
+  model.node("Transpose", {"x"}, {"t"}, attributes({{"perm", Ints{3, 2, 1, 0, 4}}}))
+      .node("MatMul", {"t", "w"}, {"y"})
+      .output("y");
+  expect_right(model, list(noise({2, 3, 2, 4, 8}, 4)));
 }
 
 TEST(MatMulLowering, RefusesIntegers) {
