@@ -129,6 +129,13 @@ Shape channels_last(const Shape& shape) {
   return strides;
 }
 
+bool same_strides(const Shape& shape, const Shape& a, const Shape& b) {
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] != 1 && a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 bool is_packed(const Shape& shape, const Shape& strides) {
   std::int64_t expected = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {

@@ -28,6 +28,9 @@ Shape packed_like(const Shape& shape, const Shape& like_shape, const Shape& like
 /// Channels innermost: [batch, channels, spatial...] laid out as NHWC.
 Shape channels_last(const Shape& shape);
 
+/// Whether both place the elements of `shape` alike: axes of length 1 have no say.
+bool same_strides(const Shape& shape, const Shape& a, const Shape& b);
+
 /// Row-major without gaps, axes of length 1 aside.
 bool is_packed(const Shape& shape, const Shape& strides);
 /// [batch, channels, spatial...] with channels contiguous and pixels one uniform stride apart

@@ -157,6 +157,18 @@ ConvWork over_patches(const ConvWork& work) {
   return with_padded_input(flat, round_up_8(flat.in));
 }
 
+// So little that a packing step in front costs more than all of it on plain arithmetic: the gates
+// of squeeze-and-excitation, one pixel a picture.
+bool is_tiny(const Node& node, const ConvWork& work) {
+  const Shape& y = node.output()->shape;
+  return work.in * work.taps() <= 64 && element_count(std::span(y).subspan(2)) == 1;
+}
+
+void lower_strided(Lowering& to, const Node& node, const ConvWork& work) {
+  const Operand residual = to.read(node.input(3));
+  emit_conv_strided(to, node, work, to.read(node.input(0)), residual, to.write(node.output()));
+}
+
 void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
   const Operand residual = as_picture(to.read_picture(node.input(3), DType::kFloat16));
   if (lower_depthwise(to, node, original, residual)) return;
@@ -191,11 +203,8 @@ void lower_conv(Lowering& to, const Node& node) {
   const bool tile = to.precision() == Precision::kFloat16 && axes <= 2 &&
                     (node.output()->shape[1] > 1 || to.dtype(x) == DType::kFloat16) &&
                     groups_to_merge(work.groups, work.in) <= kMostMerged;
-  if (!tile) {
-    const Operand residual = to.read(node.input(3));
-    emit_conv_strided(to, node, work, to.read(x), residual, to.write(node.output()));
-    return;
-  }
+  const bool packs = work.groups == 1 && work.in % 8 != 0;
+  if (!tile || (packs && is_tiny(node, work))) return lower_strided(to, node, work);
   make_planar(work);
   if (lower_stem(to, node, work, as_picture(to.read(x)))) return;
   lower_tile(to, node, work);
