@@ -2,6 +2,8 @@
 #include "engine/factory.h"
 
 #include <charconv>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -124,17 +126,17 @@ std::string to_string(const BuildStatus& status) {
 
 std::unique_ptr<GpuEngine> make_gpu_engine(const std::string& path, int device,
                                            const EngineOptions& options) {
+  std::optional<compiler::Plan> plan;
+  if (compiler::is_plan_file(path)) plan = compiler::read_plan(path);
   try {
-    gpu_identity(device);  // before anything is read: what to do without a GPU is another matter
+    gpu_identity(device);  // without one nothing else matters
   } catch (const Error& unusable) {
     throw Error(unusable.code(),
                 fmt::format("{} cannot run '{}': {}", to_string(Device::cuda(device)), path,
                             unusable.what()));
   }
-  if (!compiler::is_plan_file(path)) {
-    return load_plan(plan_for(path, device, options), path, device);
-  }
-  return load_plan(compiler::read_plan(path), path, device);
+  if (!plan) plan = plan_for(path, device, options);
+  return load_plan(std::move(*plan), path, device);
 }
 
 std::unique_ptr<Engine> make_engine(const std::string& path, const std::string& device,
