@@ -16,6 +16,7 @@ namespace peregrine::cli {
 /// The chosen subcommand's work; returns the exit status, throws `Error`.
 using Action = std::function<int()>;
 
+void add_bench(CLI::App& program, Action& action);
 void add_build(CLI::App& program, Action& action);
 void add_config(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
@@ -40,5 +41,7 @@ class Table {
 
 /// Writes to stdout. Throws `Error(kOutput)` when that fails (a full disk, a closed pipe).
 void print(const std::string& text);
+/// Writes a report to a file that appears whole, "-" for stdout. Throws `Error(kOutput)`.
+void save(const std::string& path, const std::string& text);
 
 }  // namespace peregrine::cli

@@ -25,6 +25,7 @@ int run_program(int argc, char** argv) {
   peregrine::cli::add_run(program, action);
   peregrine::cli::add_build(program, action);
   peregrine::cli::add_validate(program, action);
+  peregrine::cli::add_bench(program, action);
   peregrine::cli::add_inspect(program, action);
   peregrine::cli::add_synth(program, action);
   peregrine::cli::add_eval(program, action);

@@ -18,7 +18,6 @@
 #include "eval/bisect.h"
 #include "eval/validation.h"
 #include "model/model_digest.h"
-#include "output/output_file.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cli {
@@ -180,14 +179,6 @@ std::string as_json(const Options& options, const Engine& engine,
     if (bisection->first) json["bisection"]["first"] = checkpoint_json(*bisection->first);
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-void save(const std::string& path, const std::string& text) {
-  const std::string partial = output::partial_path(path);
-  output::OutputFile file(partial);
-  file.write(text);
-  file.close();
-  output::rename_into_place(partial, path);
 }
 
 void note_other_model(const Options& options, const engine::GpuEngine* gpu) {

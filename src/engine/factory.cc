@@ -52,8 +52,9 @@ std::unique_ptr<Engine> make_best_engine(const std::string& path, const EngineOp
 }
 
 // Single pictures too where several at once are asked for: streams end and pause.
-std::vector<int> batches_for(int max_batch) {
-  return max_batch > 1 ? std::vector<int>{1, max_batch} : std::vector<int>{1};
+std::vector<int> batches_for(const EngineOptions& options) {
+  if (!options.batches.empty()) return options.batches;
+  return options.max_batch > 1 ? std::vector<int>{1, options.max_batch} : std::vector<int>{1};
 }
 
 compiler::Plan build(const std::string& path, int device, const EngineOptions& options,
@@ -78,7 +79,7 @@ compiler::Plan build(const std::string& path, int device, const EngineOptions& o
 // Out of the cache, or built and put there.
 compiler::Plan plan_for(const std::string& path, int device, const EngineOptions& options) {
   const std::string precision = options.precision == "auto" ? "fp16" : options.precision;
-  const compiler::PlanRequest request{batches_for(options.max_batch), options.input_height,
+  const compiler::PlanRequest request{batches_for(options), options.input_height,
                                       options.input_width};
   compiler::PlanIdentity wanted = gpu_identity(device);
   wanted.model_sha256 = model::model_digest(path);

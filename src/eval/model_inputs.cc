@@ -7,17 +7,12 @@
 
 #include <fmt/format.h>
 
+#include "engine/bindings.h"
 #include "model/convert.h"
 #include "peregrine/error.h"
 
 namespace peregrine::eval {
 namespace {
-
-Shape with_batch(const TensorSpec& spec, int batch) {
-  Shape shape = spec.shape;
-  std::replace(shape.begin(), shape.end(), std::int64_t{-1}, std::int64_t{batch});
-  return shape;
-}
 
 // Pictures in one call of a model whose batch is fixed; 0 where it is the caller's choice.
 int fixed_batch(const std::vector<TensorSpec>& specs) {
@@ -26,7 +21,7 @@ int fixed_batch(const std::vector<TensorSpec>& specs) {
 }
 
 Tensor noise(const TensorSpec& spec, int batch, std::mt19937_64& random) {
-  Tensor tensor(DType::kFloat32, with_batch(spec, batch));
+  Tensor tensor(DType::kFloat32, engine::with_batch(spec, batch));
   std::uniform_real_distribution<float> uniform(0, 1);
   const float scale = model::is_float(spec.dtype) ? 1.0f : 8.0f;
   for (float& value : tensor.as<float>()) value = scale * uniform(random);
@@ -84,7 +79,8 @@ int ModelInputs::next_pictures(int limit) {
   }
   const int made = static_cast<int>(frames_.size());
   if (made > 0) {
-    tensors_.push_back(Tensor::of<float>(std::span<const float>(pixels), with_batch(spec, made)));
+    tensors_.push_back(
+        Tensor::of<float>(std::span<const float>(pixels), engine::with_batch(spec, made)));
   }
   return made;
 }

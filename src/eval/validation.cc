@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/bindings.h"
 #include "peregrine/error.h"
 #include "vision/output_decoder.h"
 
@@ -66,9 +67,7 @@ std::vector<TensorView> EngineRun::operator()(std::span<const TensorView> inputs
   outputs_.clear();
   std::vector<TensorView> views;
   for (const TensorSpec& spec : engine_.outputs()) {
-    Shape shape = spec.shape;
-    std::replace(shape.begin(), shape.end(), std::int64_t{-1}, std::int64_t{batch});
-    outputs_.push_back(Tensor::zeros(spec.dtype, std::move(shape)));
+    outputs_.push_back(Tensor::zeros(spec.dtype, engine::with_batch(spec, batch)));
   }
   for (Tensor& output : outputs_) views.push_back(output.view());
   context_->enqueue(inputs, views, batch);

@@ -52,14 +52,93 @@ class PlanTest(program.ProgramTest):
             self.assertIn("broken.plan", message)
             self.assertIn("Rebuild it with: peregrine build", message)
 
+    # --- validate and bench, which run on the CPU too ---
+
+    def convolution(self, weight, name):
+        content = onnx.model([onnx.node("Conv", ["images", "weights"], ["map"], kernel_shape=[8, 8], strides=[8, 8])],
+                             [onnx.value("images", ["batch", 3, 64, 64])], [onnx.value("map", ["batch", 2, 8, 8])],
+                             [onnx.tensor("weights", [2, 3, 8, 8], [weight] * 384)])
+        (self.folder / name).write_bytes(content)
+        return name
+
+    def test_a_model_agrees_with_itself(self):
+        model = self.detector()
+        text = self.peregrine("validate", model, "--against", model, "--device", "cpu").stdout
+        self.assertIn("32 inputs of noise (seed 1)", text)
+        self.assertIn("Within the limits.", text)
+        report = json.loads(self.peregrine("validate", model, "--against", model, "--device", "cpu", "--count", "5",
+                                           "--json", "-").stdout)
+        self.assertEqual((report["good"], report["pictures"], report["tolerance"]), (True, 5, 1e-4))
+        self.assertEqual([o["relative_l2"] for o in report["outputs"]], [0])
+
+    def test_answers_are_compared_on_pictures(self):
+        model = self.detector()
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=0x282828:s=64x64:d=1:r=4,drawbox=x=16:y=16:"
+                        "w=16:h=16:c=0xfa0a0a:t=fill,format=rgb24", self.folder / "p%d.png"], check=True)
+        report = json.loads(self.peregrine("validate", model, "--against", model, "--device", "cpu", "--images",
+                                           self.folder, "--count", "3", "--json", "-").stdout)
+        self.assertEqual(report["pictures"], 3)
+        self.assertEqual([m["value"] for m in report["measures"]], [1, 1])
+        self.assertIn("12 of 12", report["measures"][0]["detail"])
+
+    def test_a_wrong_model_is_found_out(self):
+        good, bad = self.convolution(0.5, "good.onnx"), self.convolution(0.6, "bad.onnx")
+        arguments = ["validate", bad, "--against", good, "--device", "cpu", "--count", "2"]
+        text = self.peregrine(*arguments, code=4).stdout
+        self.assertIn("TOO FAR", text)
+        self.assertIn("0.2", text)
+        self.assertIn("--bisect", text)
+        self.assertIn("Within", self.peregrine(*arguments, "--tolerance", "0.3").stdout)
+        self.assertIn("on a GPU", self.peregrine(*arguments, "--bisect", code=2).stderr)
+        self.assertIn("not of one model", self.peregrine("validate", self.two_outputs(), "--against", good, "--device",
+                                                         "cpu", code=1).stderr)
+        self.assertIn("noise", self.peregrine(*arguments, "--images", self.folder, code=4).stderr)
+
+    def two_outputs(self):
+        content = onnx.model([onnx.node("Relu", ["images"], ["a"]), onnx.node("Sigmoid", ["images"], ["b"])],
+                             [onnx.value("images", ["batch", 3, 64, 64])],
+                             [onnx.value("a", ["batch", 3, 64, 64]), onnx.value("b", ["batch", 3, 64, 64])])
+        (self.folder / "two.onnx").write_bytes(content)
+        return "two.onnx"
+
+    def test_bench_checks_and_times(self):
+        model = self.detector()
+        report = json.loads(self.peregrine("bench", model, "--device", "cpu", "--batch", "1,2", "--seconds", "0.05",
+                                           "--json", "-").stdout)
+        self.assertTrue(report["checked"])
+        self.assertEqual([b["batch"] for b in report["batches"]], [1, 2])
+        for batch in report["batches"]:
+            times = batch["round_trip"]
+            self.assertGreaterEqual(times["runs"], 5)
+            self.assertTrue(0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"])
+            self.assertEqual(batch["relative_l2"], 0)
+        text = self.peregrine("bench", model, "--device", "cpu", "--unchecked", "--seconds", "0.05").stdout
+        self.assertIn("not checked", text)
+
+    def test_bench_refuses_a_wrong_answer(self):
+        good, bad = self.convolution(0.5, "good.onnx"), self.convolution(0.6, "bad.onnx")
+        message = self.peregrine("bench", bad, "--against", good, "--device", "cpu", code=1).stderr
+        self.assertIn("not timed: output 'map' at batch 1 is wrong", message)
+
     # --- without a GPU ---
 
+    def skip_where_there_is_a_gpu(self):
+        if json.loads(subprocess.run([program.PEREGRINE, "doctor", "--json"], capture_output=True).stdout)["machine"]["gpus"]:
+            self.skipTest("this machine has a GPU")
+
     def test_building_needs_a_gpu(self):
+        self.skip_where_there_is_a_gpu()
         message = self.peregrine("build", self.detector(), "-o", "red.plan", code=5).stderr
         self.assertIn("NVIDIA", message)
         self.assertFalse((self.folder / "red.plan").exists())
 
+    def test_timing_and_proving_a_plan_need_a_gpu(self):
+        self.skip_where_there_is_a_gpu()
+        for command in (["bench", self.plan()], ["validate", self.plan(), "--against", self.detector()]):
+            self.assertIn("tiny.plan", self.peregrine(*command, code=5).stderr)
+
     def test_a_plan_does_not_run_on_the_cpu(self):
+        self.skip_where_there_is_a_gpu()
         self.assertIn("ONNX file", self.peregrine("run", "none.mp4", "--model", self.plan(), "--device", "cpu",
                                                   code=2).stderr)
         for device in ("auto", "cuda"):
