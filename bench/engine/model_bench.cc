@@ -199,18 +199,25 @@ class Run {
 
 void print_slowest(const cuda::CudaEngine& engine, std::size_t program, int count) {
   std::vector<cuda::StepTime> times = engine.time_steps(program);
-  double sum = 0;
-  for (const auto& each : times) sum += each.microseconds;
+  double alone = 0, in_place = 0;
+  for (const auto& each : times) {
+    alone += each.microseconds;
+    in_place += each.in_place;
+  }
   std::stable_sort(times.begin(), times.end(),
-                   [](const auto& a, const auto& b) { return a.microseconds > b.microseconds; });
-  std::printf("  batch %lld: %zu steps, %.1f us alone in all\n",
-              static_cast<long long>(engine.plan().programs[program].batch), times.size(), sum);
+                   [](const auto& a, const auto& b) { return a.in_place > b.in_place; });
+  const compiler::Program& whole = engine.plan().programs[program];
+  std::printf(
+      "  batch %lld: %zu steps, %d streams, arena %.1f MiB (peak %.1f), %.1f us alone in "
+      "all, %.1f in place\n",
+      static_cast<long long>(whole.batch), times.size(), whole.streams,
+      whole.arena_bytes / 1048576.0, whole.peak_bytes / 1048576.0, alone, in_place);
   for (std::size_t i = 0; i < std::min<std::size_t>(times.size(), count); ++i) {
     const compiler::Step& step = *times[i].step;
     std::string shapes;
     for (const auto& each : step.inputs) shapes += to_string(each.shape) + " ";
-    std::printf("  %8.2f us  %-16s %-22s %s -> %s  %s\n", times[i].microseconds,
-                step.kernel.c_str(), step.tactic.c_str(), shapes.c_str(),
+    std::printf("  %8.2f us (%7.2f alone)  %-16s %-22s %s -> %s  %s\n", times[i].in_place,
+                times[i].microseconds, step.kernel.c_str(), step.tactic.c_str(), shapes.c_str(),
                 to_string(step.outputs[0].shape).c_str(), step.name.c_str());
   }
 }

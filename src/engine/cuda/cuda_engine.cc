@@ -119,10 +119,15 @@ std::vector<StepTime> CudaEngine::time_steps(std::size_t program) const {
   const BoundProgram bound(plan_.programs[program], context.own_addresses());
   const Stream stream = make_stream();
   std::vector<StepTime> times;
+  double before = 0;
   for (std::size_t i = 0; i < bound.size(); ++i) {
-    const double us =
+    const double alone =
         microseconds_in_chain(stream.get(), 20, [&] { bound.enqueue(i, stream.get()); });
-    times.push_back({&plan_.programs[program].steps[i], us});
+    const double until = microseconds_in_chain(stream.get(), 1, [&] {
+      for (std::size_t k = 0; k <= i; ++k) bound.enqueue(k, stream.get());
+    });
+    times.push_back({&plan_.programs[program].steps[i], alone, until - before});
+    before = until;
   }
   return times;
 }

@@ -14,10 +14,11 @@
 
 namespace peregrine::cuda {
 
-/// What a step of a program takes, by itself in a chain of its own.
+/// What a step of a program takes.
 struct StepTime {
   const compiler::Step* step = nullptr;
-  double microseconds = 0;
+  double microseconds = 0;  ///< by itself, in a chain of its own: everything it reads is in the L2
+  double in_place = 0;      ///< what it adds to the steps before it, run in order
 };
 
 /// Runs a plan: one copy of the weights for all contexts, one CUDA graph for each (context, batch,
@@ -53,7 +54,7 @@ class CudaEngine : public Engine, public std::enable_shared_from_this<CudaEngine
     return schedules_[static_cast<std::size_t>(batch)];
   }
 
-  /// Times every step of a program alone. Blocks; for reports.
+  /// Times every step of a program, alone and in place. Blocks for seconds; for reports.
   std::vector<StepTime> time_steps(std::size_t program) const;
   /// Runs program 0's steps one by one on host inputs and hands each step's outputs, packed on the
   /// host, to `seen`: what `validate --bisect` walks. Blocks.

@@ -11,6 +11,8 @@
 #include "compiler/compile_graph.h"
 #include "compiler/passes.h"
 #include "engine/cuda/gpu.h"
+#include "engine/cuda/kernel_table.h"
+#include "engine/cuda/kernel_table.h"
 #include "engine/cuda/run_on_gpu.h"
 #include "model/op_cases.h"
 #include "model/reference/interpreter.h"

@@ -1,127 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pointwise chains on the host: the kernel's own formulas and index arithmetic against the
 // reference interpreter, and which nodes become one step.
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 
 #include <gtest/gtest.h>
 
-#include "compiler/passes.h"
+#include "engine/cuda/host_checks.h"
 #include "engine/cuda/kernels/pointwise.h"
 #include "engine/cuda/pointwise_chain.h"
-#include "engine/cuda/run_on_host.h"
 #include "model/convert.h"
 #include "model/model_builder.h"
 #include "model/onnx_tensor.h"
 #include "model/op_cases.h"
-#include "model/reference/interpreter.h"
-#include "model/shape_inference.h"
 #include "testing/expect_error.h"
 
 namespace peregrine {
 namespace {
 
-using cuda::lower_to_plan;
-using cuda::Precision;
 using testing::attributes;
+using testing::expect_node;
+using testing::expect_right;
+using testing::indexed;
+using testing::list;
 using testing::ModelBuilder;
 using testing::noise;
+using testing::one_node;
+using testing::steps_of;
+using testing::tensors;
 using I = std::int64_t;
-
-model::Graph inferred(const ModelBuilder& model) {
-  model::Graph graph = model.graph();
-  model::infer(graph, {.batch = 0});
-  compiler::to_float32(graph);
-  return graph;
-}
-
-std::vector<compiler::Step> steps_of(const ModelBuilder& model,
-                                     Precision precision = Precision::kFloat32) {
-  const model::Graph graph = inferred(model);
-  return lower_to_plan(std::span(&graph, 1), precision).programs.front().steps;
-}
-
-void expect_same(const std::vector<Tensor>& actual, const std::vector<Tensor>& expected,
-                 double tolerance) {
-  ASSERT_EQ(actual.size(), expected.size());
-  for (std::size_t k = 0; k < expected.size(); ++k) {
-    ASSERT_EQ(actual[k].dtype(), expected[k].dtype());
-    ASSERT_EQ(actual[k].shape(), expected[k].shape());
-    if (!model::is_float(expected[k].dtype())) {
-      const Tensor a = model::convert(actual[k], DType::kInt64);
-      const Tensor e = model::convert(expected[k], DType::kInt64);
-      for (I i = 0; i < e.size(); ++i) {
-        EXPECT_EQ(a.as<I>()[std::size_t(i)], e.as<I>()[std::size_t(i)]) << "element " << i;
-      }
-      continue;
-    }
-    const Tensor a = model::convert(actual[k], DType::kFloat32);
-    const Tensor e = model::convert(expected[k], DType::kFloat32);
-    for (std::size_t i = 0; i < std::size_t(e.size()); ++i) {
-      const float want = e.as<float>()[i], got = a.as<float>()[i];
-      if (std::isnan(want) || std::isinf(want)) {
-        EXPECT_TRUE(std::isnan(want) ? std::isnan(got) : got == want)
-            << "element " << i << ": " << got << ", not " << want;
-      } else {
-        EXPECT_NEAR(got, want, tolerance * std::max(1.0F, std::abs(want))) << "element " << i;
-      }
-    }
-  }
-}
-
-void expect_right(const ModelBuilder& model, const std::vector<Tensor>& inputs,
-                  double tolerance = 2e-6) {
-  const model::Graph graph = inferred(model);
-  const std::vector<Tensor> expected = model::run_graph(model.graph(), inputs);
-  for (const bool wide : {true, false}) {
-    SCOPED_TRACE(wide ? "wide" : "scattered");
-    expect_same(testing::run_on_host(graph, Precision::kFloat32, inputs, wide), expected,
-                tolerance);
-  }
-}
 
 Tensor bools(std::vector<int> values) {
   Tensor tensor(DType::kBool, {I(values.size())});
   for (std::size_t i = 0; i < values.size(); ++i) tensor.as<bool>()[i] = values[i] != 0;
   return tensor;
 }
-template <typename T>
-Tensor list(std::vector<T> values) {
-  return Tensor::of<T>(values, {I(values.size())});
-}
-
-// append, not +: GCC 12 sees an overlap in operator+ that is not there (bug 105651).
-std::string indexed(const char* stem, std::size_t i) {
-  return std::string(stem).append(std::to_string(i));
-}
-
-/// A model of one node whose inputs are these tensors.
-ModelBuilder one_node(const char* op, const std::vector<Tensor>& inputs,
-                      const model::Attributes& attrs = {}) {
-  ModelBuilder model(20);
-  std::vector<std::string> names;
-  for (const Tensor& input : inputs) {
-    names.push_back(indexed("x", names.size()));
-    model.input(names.back(), input.shape(), input.dtype());
-  }
-  model.node(op, names, {"y"}, attrs).output("y");
-  return model;
-}
-
-void expect_node(const char* op, const std::vector<Tensor>& inputs,
-                 const model::Attributes& attrs = {}) {
-  SCOPED_TRACE(op);
-  expect_right(one_node(op, inputs, attrs), inputs);
-}
-template <typename... Tensors>
-std::vector<Tensor> tensors(const Tensors&... each) {
-  std::vector<Tensor> result;
-  (result.push_back(each.clone()), ...);
-  return result;
-}
-
 class PointwiseCases : public ::testing::TestWithParam<testing::OpCase> {};
 
 TEST_P(PointwiseCases, AgreeWithTheReference) {

@@ -5,33 +5,17 @@
 #include <stdexcept>
 
 #include "engine/cuda/bound_program.h"
-#include "engine/cuda/kernels/copy.h"
+#include "engine/cuda/heavy_on_host.h"
+#include "engine/cuda/host_rows.h"
+#include "engine/cuda/indexing_on_host.h"
 #include "engine/cuda/kernels/pointwise_math.h"
+#include "engine/cuda/ops/rows.h"
 #include "engine/cuda/pointwise_chain.h"
 
 namespace peregrine::testing {
 namespace {
 
 using namespace peregrine::cuda;
-
-void copy(const BoundStep& step) {
-  const TensorView &from = step.input(0), &to = step.output();
-  const CopyParams p = make_copy(to.shape, from.strides, to.strides);
-  for (std::int64_t i = 0; i < p.count; ++i) {
-    std::int64_t source = 0, place = 0, rest = i;
-    for (int d = 0; d < p.rank; ++d) {
-      const auto extent = static_cast<std::int64_t>(p.extent[d].divisor);
-      source += rest % extent * p.input_stride[d];
-      place += rest % extent * p.output_stride[d];
-      rest /= extent;
-    }
-    if (from.dtype == DType::kInt64) {
-      store_any(to.data, to.dtype, place, load_any<std::int64_t>(from.data, from.dtype, source));
-    } else {
-      store_any(to.data, to.dtype, place, load_any<float>(from.data, from.dtype, source));
-    }
-  }
-}
 
 template <typename T>
 void pointwise_chain(const PointwiseParams& p, int width) {
@@ -71,13 +55,20 @@ std::vector<Tensor> run_on_host(const model::Graph& graph, Precision precision,
   const BoundProgram bound(program, addresses);
   for (std::size_t k = 0; k < bound.size(); ++k) {
     const BoundStep step = bound.step(k, nullptr);
-    if (step.step.kernel == "copy") {
-      copy(step);
-    } else if (step.step.kernel == "pointwise") {
+    if (run_indexing_on_host(step)) continue;
+    if (step.step.kernel == "pointwise") {
       const PointwiseParams p = pointwise_params(step);
       const int width = wide ? pointwise_width(p) : 1;
       p.integers ? pointwise_chain<std::int64_t>(p, width) : pointwise_chain<float>(p, width);
-    } else {
+    } else if (step.step.kernel == "reduce") {
+      reduce_on_host(reduce_params(step));
+    } else if (step.step.kernel == "normalize") {
+      normalize_on_host(normalize_params(step));
+    } else if (step.step.kernel == "cumulative_sum") {
+      cumulative_sum_on_host(cumulative_sum_params(step));
+    } else if (step.step.kernel == "local_response") {
+      local_response_on_host(local_response_params(step));
+    } else if (!run_heavy_on_host(step)) {
       throw std::runtime_error("the host has no kernel '" + step.step.kernel + "'");
     }
   }

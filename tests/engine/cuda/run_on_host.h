@@ -10,9 +10,10 @@
 
 namespace peregrine::testing {
 
-/// Lowers an inferred graph and does on the host what its copies and pointwise chains do on the
-/// device, thread by thread with the same index arithmetic and formulas. Throws std::runtime_error
-/// naming any other kernel. `wide`: chains take groups of elements where the launcher would.
+/// Lowers an inferred graph and does its steps on the host: pointwise chains, copies and indexing
+/// thread by thread with the kernels' index arithmetic and formulas; steps on rows, and heavy ones
+/// (heavy_on_host.h), in plain loops over the kernels' operands. Throws std::runtime_error naming any
+/// other kernel. `wide`: chains take groups of elements where the launcher would.
 std::vector<Tensor> run_on_host(const model::Graph& graph, cuda::Precision precision,
                                 std::span<const Tensor> inputs, bool wide);
 

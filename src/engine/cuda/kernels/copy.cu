@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "engine/cuda/kernels/scalar.h"
 #include "engine/cuda/kernels/instructions.cuh"
 #include "engine/cuda/kernels/launch.h"
+#include "engine/cuda/kernels/unit.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -28,23 +28,13 @@ __global__ void __launch_bounds__(kThreads) copy_kernel(const __grid_constant__ 
   Out* to = static_cast<Out*>(p.output) + at[0];
   wait_for_previous_kernel();
   if constexpr (Width == 1) {
-    if constexpr (std::is_same_v<In, Out>) {
-      *to = *from;
-    } else {
-      *to = from_float<Out>(to_float(*from));
-    }
+    *to = converted<Out>(*from);
   } else {
-    struct alignas(sizeof(In) * Width) Inputs {
-      In values[Width];
-    };
-    struct alignas(sizeof(Out) * Width) Outputs {
-      Out values[Width];
-    };
-    const Inputs inputs = *reinterpret_cast<const Inputs*>(from);
-    Outputs outputs;
+    const auto inputs = *reinterpret_cast<const Pack<In, Width>*>(from);
+    Pack<Out, Width> outputs;
 #pragma unroll
-    for (int i = 0; i < Width; ++i) outputs.values[i] = from_float<Out>(to_float(inputs.values[i]));
-    *reinterpret_cast<Outputs*>(to) = outputs;
+    for (int i = 0; i < Width; ++i) outputs.values[i] = converted<Out>(inputs.values[i]);
+    *reinterpret_cast<Pack<Out, Width>*>(to) = outputs;
   }
 }
 
@@ -71,12 +61,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int r = row; r < kTile; r += kTileRows) {
     const int i = first_input + lane, o = first_output + r;
     if (i < p.along_input && o < p.along_output) {
-      const In value = from[i + o * p.input_stride];
-      if constexpr (std::is_same_v<In, Out>) {
-        tile[r][lane] = value;
-      } else {
-        tile[r][lane] = from_float<Out>(to_float(value));
-      }
+      tile[r][lane] = converted<Out>(from[i + o * p.input_stride]);
     }
   }
   __syncthreads();
@@ -128,7 +113,7 @@ void launch_move(CopyParams params, std::size_t bytes, bool overlapped, cudaStre
   const int width = vector_width(params.walk, 2, static_cast<int>(16 / bytes),
                                  {{params.input, bytes}, {params.output, bytes}});
   params.walk = widened(params.walk, 2, width, true);
-  with_unit(bytes * static_cast<std::size_t>(width), [&]<typename Unit>(Unit*) {
+  with_unit(static_cast<int>(bytes) * width, [&]<typename Unit>(Unit*) {
     if constexpr (sizeof(Unit) <= 8) {
       if (width == 1 && launch_tiled<Unit, Unit>(params, overlapped, stream)) return;
     }

@@ -5,7 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/scalar.h"
+#include "engine/cuda/kernels/unit.h"
 #include "engine/cuda/kernels/walk.h"
 
 namespace peregrine::cuda {
@@ -66,8 +66,7 @@ void launch_gather(const GatherParams& params, bool overlapped, cudaStream_t str
 
 template <typename F>
 void with_body(const GatherParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes),
-            [&]<typename Unit>(Unit*) { f(GatherBody<Unit>{}); });
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) { f(GatherBody<Unit>{}); });
 }
 
 }  // namespace peregrine::cuda

@@ -25,7 +25,7 @@ struct GridSampleParams {
   SamplePadding padding = SamplePadding::kZeros;
   bool align_corners = false;
   std::int32_t axes = 2;
-  std::int32_t size[kMaxAxes] = {};    ///< of the picture; the axis of a grid's first entry (x) first
+  std::int32_t size[kMaxAxes] = {};  ///< of the picture; the axis of a grid's first entry (x) first
   std::int32_t stride[kMaxAxes] = {};  ///< in the input, in the same order
   std::int32_t entry_stride = 1;       ///< between a point's coordinates in the grid
   std::int32_t channels = 0;
@@ -147,7 +147,7 @@ struct GridSampleBody {
             add_weighted<T, kWidth>(pixel, weight, sum);
           } else {
             for (int c = 0; c < channels; ++c) {
-              sum[c] += weight * to_float(pixel[c * p.input_channel_stride]);
+              sum[c] += weight * converted<float>(pixel[c * p.input_channel_stride]);
             }
           }
         }
@@ -157,7 +157,7 @@ struct GridSampleBody {
     if constexpr (Vectors) {
       store<T, kWidth>(to, sum);
     } else {
-      for (int c = 0; c < channels; ++c) to[c * p.output_channel_stride] = from_float<T>(sum[c]);
+      for (int c = 0; c < channels; ++c) to[c * p.output_channel_stride] = converted<T>(sum[c]);
     }
   }
 };

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/cuda/kernels/loop_nest.h"
 #include "engine/cuda/kernels/matmul.h"
-#include "engine/cuda/kernels/merge_axes.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -32,11 +32,12 @@ MatmulParams make_matmul(const TensorView& a, const TensorView& b, const TensorV
   MatmulParams p;
   const TensorView* views[] = {&a, &b, &bias, &residual, &output};
   StridedMatrix* matrices[] = {&p.a, &p.b, &p.bias, &p.residual, &p.output};
-  const Shape none(batch_axes, 0);
-  std::vector<std::span<const std::int64_t>> strides;
-  for (int i = 0; i < 5; ++i) {
+  std::vector<Shape> strides;
+  for (std::size_t i = 0; i < 5; ++i) {
     *matrices[i] = strided_matrix(*views[i]);
-    strides.push_back(std::span(views[i]->data ? views[i]->strides : none).first(batch_axes));
+    Shape of_batch(batch_axes, 0);
+    if (views[i]->data) std::copy_n(views[i]->strides.begin(), batch_axes, of_batch.begin());
+    strides.push_back(std::move(of_batch));
   }
   const std::int64_t m = output.shape[batch_axes], n = output.shape.back(), k = a.shape.back();
   const std::int64_t batches = element_count(std::span(output.shape).first(batch_axes));
@@ -51,12 +52,12 @@ MatmulParams make_matmul(const TensorView& a, const TensorView& b, const TensorV
   p.n = static_cast<int>(n);
   p.k = static_cast<int>(k);
   p.batches = static_cast<int>(batches);
-  const auto axes = merge_axes(std::span(output.shape).first(batch_axes), strides);
-  if (axes.size() > kMaxMatmulBatchRank) fail(a, b, "has more than four separate batch axes");
-  p.batch_rank = static_cast<int>(axes.size());
-  for (std::size_t d = 0; d < axes.size(); ++d) {
-    p.batch_extent[d] = FastDivisor(static_cast<int>(axes[d].extent));
-    for (std::size_t i = 0; i < 5; ++i) matrices[i]->batch_stride[d] = axes[d].strides[i];
+  const LoopNest nest = merge_dimensions(std::span(output.shape).first(batch_axes), strides);
+  if (nest.rank() > kMaxMatmulBatchRank) fail(a, b, "has more than four separate batch axes");
+  p.batch_rank = nest.rank();
+  for (std::size_t d = 0; d < nest.extents.size(); ++d) {
+    p.batch_extent[d] = FastDivisor(static_cast<int>(nest.extents[d]));
+    for (std::size_t i = 0; i < 5; ++i) matrices[i]->batch_stride[d] = nest.strides[i][d];
   }
   return p;
 }

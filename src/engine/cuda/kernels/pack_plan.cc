@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/cuda/kernels/merge_axes.h"
+#include "engine/cuda/kernels/loop_nest.h"
 #include "peregrine/error.h"
 #include "peregrine/tensor.h"
 
@@ -13,16 +13,17 @@ namespace {
 int merge_into(std::span<const std::int64_t> shape, std::span<const std::int64_t> strides,
                std::array<FastDivisor, PackParams::kMaxRank>& extents,
                std::array<std::int64_t, PackParams::kMaxRank>& merged_strides) {
-  const std::vector<MergedAxis> axes = merge_axes(shape, {strides});
-  if (axes.size() > PackParams::kMaxRank) {
+  const Shape of_one(strides.begin(), strides.end());
+  const LoopNest nest = merge_dimensions(shape, std::span(&of_one, 1), true);
+  if (nest.rank() > PackParams::kMaxRank) {
     throw Error(ErrorCode::kModelUnsupported,
                 "packing " + to_string(shape) + " walks over more than three separate axes");
   }
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    extents[i] = FastDivisor(static_cast<int>(axes[i].extent));
-    merged_strides[i] = axes[i].strides[0];
+  for (std::size_t i = 0; i < nest.extents.size(); ++i) {
+    extents[i] = FastDivisor(static_cast<int>(nest.extents[i]));
+    merged_strides[i] = nest.strides[0][i];
   }
-  return static_cast<int>(axes.size());
+  return nest.rank();
 }
 
 }  // namespace

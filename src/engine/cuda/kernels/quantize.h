@@ -6,7 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/scalar.h"
+#include "engine/cuda/kernels/element.h"
 #include "engine/cuda/kernels/walk.h"
 
 namespace peregrine::cuda {
@@ -31,7 +31,7 @@ struct QuantizeBody {
     p.walk.offsets(index, at);
     constexpr auto low = static_cast<float>(std::numeric_limits<Out>::min());
     constexpr auto high = static_cast<float>(std::numeric_limits<Out>::max());
-    const float value = to_float(static_cast<const In*>(p.input)[at[1]]);
+    const float value = converted<float>(static_cast<const In*>(p.input)[at[1]]);
     const float level = rintf(value / p.scales[at[2]]) + p.zeros[at[2]];
     // Written so that what is no number becomes 0.
     const float inside = level < low ? low : level > high ? high : level == level ? level : 0;
@@ -45,9 +45,8 @@ struct DequantizeBody {
   static PEREGRINE_HOST_DEVICE void run(const Params& p, int index) {
     int at[3];
     p.walk.offsets(index, at);
-    const float level = to_float(static_cast<const In*>(p.input)[at[1]]);
-    static_cast<Out*>(p.output)[at[0]] =
-        from_float<Out>((level - p.zeros[at[2]]) * p.scales[at[2]]);
+    const float level = converted<float>(static_cast<const In*>(p.input)[at[1]]);
+    static_cast<Out*>(p.output)[at[0]] = converted<Out>((level - p.zeros[at[2]]) * p.scales[at[2]]);
   }
 };
 

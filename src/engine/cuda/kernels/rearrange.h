@@ -4,7 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/scalar.h"
+#include "engine/cuda/kernels/unit.h"
 #include "engine/cuda/kernels/walk.h"
 
 namespace peregrine::cuda {
@@ -19,8 +19,8 @@ struct RemapParams {
   std::int32_t table_start[kMaxTables] = {};  ///< of each axis in `tables`
   std::int32_t stride[kMaxTables] = {};       ///< of those axes in the input
   std::int32_t table_count = 0;
-  Bytes16 fill = {};                ///< the element, repeated
-  Walk<2 + kMaxTables> walk;        ///< output, input without the table axes, position on each
+  Bytes16 fill = {};          ///< the element, repeated
+  Walk<2 + kMaxTables> walk;  ///< output, input without the table axes, position on each
   int unit_bytes = 4;
 };
 
@@ -39,8 +39,12 @@ struct RemapBody {
       filled = filled || position < 0;
       from += position * p.stride[k];
     }
-    Unit value = *reinterpret_cast<const Unit*>(&p.fill);
-    if (!filled) value = static_cast<const Unit*>(p.input)[from];
+    Unit value;
+    if (filled) {
+      __builtin_memcpy(&value, &p.fill, sizeof(value));
+    } else {
+      value = static_cast<const Unit*>(p.input)[from];
+    }
     static_cast<Unit*>(p.output)[at[0]] = value;
   }
 };
@@ -138,23 +142,21 @@ void launch_one_hot(const OneHotParams& params, bool overlapped, cudaStream_t st
 
 template <typename F>
 void with_body(const RemapParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes),
-            [&]<typename Unit>(Unit*) { f(RemapBody<Unit>{}); });
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) { f(RemapBody<Unit>{}); });
 }
 template <typename F>
 void with_body(const TriluParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes), [&]<typename Unit>(Unit*) {
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) {
     if constexpr (sizeof(Unit) <= 8) f(TriluBody<Unit>{});
   });
 }
 template <typename F>
 void with_body(const ReverseParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes),
-            [&]<typename Unit>(Unit*) { f(ReverseBody<Unit>{}); });
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) { f(ReverseBody<Unit>{}); });
 }
 template <typename F>
 void with_body(const OneHotParams& p, F&& f) {
-  with_unit(static_cast<std::size_t>(p.unit_bytes), [&]<typename Unit>(Unit*) {
+  with_unit(p.unit_bytes, [&]<typename Unit>(Unit*) {
     if constexpr (sizeof(Unit) <= 8) f(OneHotBody<Unit>{});
   });
 }

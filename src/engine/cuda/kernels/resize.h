@@ -38,7 +38,7 @@ struct ResizeBody {
     p.walk.offsets(index, at);
     const T* from = static_cast<const T*>(p.input) + at[1];
     T* to = static_cast<T*>(p.output) + at[0];
-    int table[ResizeParams::kMaxAxes];
+    int table[ResizeParams::kMaxAxes] = {};
     bool outside = false;
     PEREGRINE_UNROLL
     for (int k = 0; k < ResizeParams::kMaxAxes; ++k) {

@@ -5,7 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/scalar.h"
+#include "engine/cuda/kernels/unit.h"
 #include "engine/cuda/kernels/walk.h"
 
 namespace peregrine::cuda {
@@ -21,9 +21,10 @@ struct RoiAlignParams {
   bool half_pixel = true, average = true;
   float scale = 1;
   std::int32_t samples = 0;  ///< a side of each cell; 0: as many as its size in pixels
-  std::int32_t batch = 0, height = 0, width = 0, rows = 0, columns = 0;  ///< rows, columns: of cells
-  std::int32_t picture_stride = 0, row_stride = 0, column_stride = 0;    ///< in the input
-  std::int32_t entry_stride = 1;                                         ///< in `boxes`
+  std::int32_t batch = 0, height = 0, width = 0, rows = 0,
+               columns = 0;                                            ///< rows, columns: of cells
+  std::int32_t picture_stride = 0, row_stride = 0, column_stride = 0;  ///< in the input
+  std::int32_t entry_stride = 1;                                       ///< in `boxes`
   Walk<6> walk;  ///< output, input channel, boxes, pictures, cell row, cell column
 };
 
@@ -56,10 +57,10 @@ struct RoiAlignBody {
       const float fy = y - static_cast<float>(y0), fx = x - static_cast<float>(x0);
       const T* upper = plane + y0 * p.row_stride;
       const T* lower = plane + y1 * p.row_stride;
-      values[0] = (1 - fy) * (1 - fx) * to_float(upper[x0 * p.column_stride]);
-      values[1] = (1 - fy) * fx * to_float(upper[x1 * p.column_stride]);
-      values[2] = fy * (1 - fx) * to_float(lower[x0 * p.column_stride]);
-      values[3] = fy * fx * to_float(lower[x1 * p.column_stride]);
+      values[0] = (1 - fy) * (1 - fx) * converted<float>(upper[x0 * p.column_stride]);
+      values[1] = (1 - fy) * fx * converted<float>(upper[x1 * p.column_stride]);
+      values[2] = fy * (1 - fx) * converted<float>(lower[x0 * p.column_stride]);
+      values[3] = fy * fx * converted<float>(lower[x1 * p.column_stride]);
     }
     // "max" compares the weighted neighbours themselves: so ONNX and its runtimes define it.
     PEREGRINE_UNROLL
@@ -98,7 +99,7 @@ struct RoiAlignBody {
     }
     const int count = samples_y * samples_x;
     static_cast<T*>(p.output)[at[0]] =
-        from_float<T>(p.average ? sum / static_cast<float>(count > 1 ? count : 1) : largest);
+        converted<T>(p.average ? sum / static_cast<float>(count > 1 ? count : 1) : largest);
   }
 };
 

@@ -12,9 +12,9 @@ enum class Reduction : std::int8_t { kNone, kAdd, kMul, kMax, kMin };
 
 /// Updates that name the same element are applied in their order, by one thread: the first of them
 /// gathers all later ones (for kNone, the last one alone writes). So results are those of a plain
-/// loop, bit by bit, run after run, at the price of each thread reading the indices of all positions
-/// that its own may meet. Where indices are constants, the lowering sees that they are distinct and
-/// nothing is searched.
+/// loop, bit by bit, run after run, at the price of each thread reading the indices of all
+/// positions that its own may meet. Where indices are constants, the lowering sees that they are
+/// distinct and nothing is searched.
 struct ScatterParams {
   const void* updates = nullptr;
   void* output = nullptr;
@@ -44,14 +44,14 @@ struct ScatterBody {
     if constexpr (std::is_same_v<T, Sum>) {
       return value;
     } else {
-      return to_float(value);
+      return converted<float>(value);
     }
   }
   static PEREGRINE_HOST_DEVICE T narrow(Sum value) {
     if constexpr (std::is_same_v<T, Sum>) {
       return value;
     } else {
-      return from_float<T>(value);
+      return converted<T>(value);
     }
   }
   /// Where position `k` of this thread's group goes; -1 when its indices name no element.

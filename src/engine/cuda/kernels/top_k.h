@@ -7,15 +7,15 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/scalar.h"
+#include "engine/cuda/kernels/element.h"
 #include "engine/cuda/kernels/walk.h"
 
 namespace peregrine::cuda {
 
 struct TopKParams {
   const void* input = nullptr;
-  void* values = nullptr;           ///< may be null
-  std::int64_t* indices = nullptr;  ///< may be null
+  void* values = nullptr;            ///< may be null
+  std::int64_t* indices = nullptr;   ///< may be null
   std::uint64_t* scratch = nullptr;  ///< `sorted` numbers a row; null: they fit shared memory
   DType input_dtype = DType::kFloat32;
   DType value_dtype = DType::kFloat32;
@@ -187,9 +187,9 @@ PEREGRINE_HOST_DEVICE void run_row(const Team& team, const TopKParams& p, int ro
     if constexpr (std::is_same_v<T, std::int32_t>) {
       static_cast<std::int32_t*>(p.values)[to] = value;
     } else if (p.value_dtype == DType::kFloat16) {
-      static_cast<__half*>(p.values)[to] = from_float<__half>(to_float(value));
+      static_cast<__half*>(p.values)[to] = converted<__half>(converted<float>(value));
     } else {
-      static_cast<float*>(p.values)[to] = to_float(value);
+      static_cast<float*>(p.values)[to] = converted<float>(value);
     }
   }
 }

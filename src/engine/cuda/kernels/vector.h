@@ -1,29 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/cuda/kernels/scalar.h"
+#include "engine/cuda/kernels/element.h"
 
 namespace peregrine::cuda {
 
-/// `Width` consecutive elements that one thread computes in FP32.
-template <typename T, int Width>
-struct alignas(sizeof(T) * Width) Elements {
-  T values[Width];
-};
-
-/// sum += weight * the elements at `from`, which is aligned to all of them.
+/// sum += weight * the `Width` elements at `from`, which is aligned to all of them.
 template <typename T, int Width>
 PEREGRINE_HOST_DEVICE void add_weighted(const T* from, float weight, float (&sum)[Width]) {
-  const auto elements = *reinterpret_cast<const Elements<T, Width>*>(from);
+  const auto elements = *reinterpret_cast<const Pack<T, Width>*>(from);
   PEREGRINE_UNROLL
-  for (int i = 0; i < Width; ++i) sum[i] += weight * to_float(elements.values[i]);
+  for (int i = 0; i < Width; ++i) sum[i] += weight * converted<float>(elements.values[i]);
 }
 template <typename T, int Width>
 PEREGRINE_HOST_DEVICE void store(T* to, const float (&values)[Width]) {
-  Elements<T, Width> elements;
+  Pack<T, Width> elements;
   PEREGRINE_UNROLL
-  for (int i = 0; i < Width; ++i) elements.values[i] = from_float<T>(values[i]);
-  *reinterpret_cast<Elements<T, Width>*>(to) = elements;
+  for (int i = 0; i < Width; ++i) elements.values[i] = converted<T>(values[i]);
+  *reinterpret_cast<Pack<T, Width>*>(to) = elements;
 }
 
 /// As many elements as fit 16 bytes.

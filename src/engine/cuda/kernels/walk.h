@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "engine/cuda/kernels/fast_divisor.h"
+#include "engine/cuda/kernels/loop_nest.h"
 #include "peregrine/tensor.h"
 
 namespace peregrine::cuda {
@@ -40,35 +41,27 @@ struct Walk {
   }
 };
 
-struct WalkDimension {
-  std::int64_t extent = 1;
-  std::vector<std::int64_t> strides;  // one a set
-};
-/// Dimensions of more than one element, ordered so that the first set's strides grow (writes
-/// coalesce), and merged where all sets allow it. Throws `Error(kModelUnsupported)` from 2^31
-/// elements on, here or in the reach of a set.
-std::vector<WalkDimension> merged_dimensions(std::span<const std::int64_t> shape,
-                                             std::span<const Shape> strides);
-[[noreturn]] void throw_too_many_dimensions(std::span<const std::int64_t> shape, int limit);
+/// Throws `Error(kModelUnsupported)` when a nest is beyond a walk: 2^31 elements, here or in the
+/// reach of a set, or more dimensions than `limit`.
+void check_walkable(const LoopNest& nest, std::span<const std::int64_t> shape, int limit);
 
-/// A walk over `shape`, outermost dimension first, with one set of strides each. Throws
-/// `Error(kModelUnsupported)` when more than eight dimensions are left after merging.
+/// A walk over `shape`, outermost dimension first, with one set of strides each. Dimensions are
+/// ordered so that the first set's strides grow (writes coalesce), and merged where all sets allow
+/// it. Throws `Error(kModelUnsupported)` (see `check_walkable`).
 template <int Sets>
 Walk<Sets> make_walk(const Shape& shape, const Shape (&strides)[Sets]) {
   Walk<Sets> walk;
-  walk.count = static_cast<std::int32_t>(element_count(shape));
-  const std::vector<WalkDimension> dimensions = merged_dimensions(shape, strides);
+  const LoopNest nest = merge_dimensions(shape, strides);
+  check_walkable(nest, shape, Walk<Sets>::kMaxRank);
+  walk.count = static_cast<std::int32_t>(nest.count());
   if (walk.count == 0) return walk;
-  if (dimensions.size() > static_cast<std::size_t>(Walk<Sets>::kMaxRank)) {
-    throw_too_many_dimensions(shape, Walk<Sets>::kMaxRank);
-  }
-  for (const WalkDimension& dimension : dimensions) {
-    walk.extent[walk.rank] = FastDivisor(static_cast<int>(dimension.extent));
+  for (std::size_t d = 0; d < nest.extents.size(); ++d) {
+    walk.extent[d] = FastDivisor(static_cast<int>(nest.extents[d]));
     for (std::size_t s = 0; s < Sets; ++s) {
-      walk.stride[walk.rank][s] = static_cast<std::int32_t>(dimension.strides[s]);
+      walk.stride[d][s] = static_cast<std::int32_t>(nest.strides[s][d]);
     }
-    ++walk.rank;
   }
+  walk.rank = nest.rank();
   return walk;
 }
 

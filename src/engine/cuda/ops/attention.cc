@@ -68,7 +68,7 @@ Operand joined(Lowering& to, const Node& node, const Operand& past, const Operan
 }
 
 void store_present(Lowering& to, const Node& node, std::size_t output, const Operand& all) {
-  if (node.outputs().size() <= output || !node.outputs()[output]) return;
+  if (!is_wanted(node, output)) return;
   Step copy = to.step("copy", node);
   copy.inputs = {all};
   copy.outputs = {to.write(node.outputs()[output])};
@@ -158,7 +158,7 @@ Operand fast_operand(Lowering& to, const Operand& from) {
 }
 
 void check(const Node& node, const AttentionGeometry& g) {
-  if (node.outputs().size() > 3 && node.outputs()[3] && !node.outputs()[3]->readers().empty()) {
+  if (is_wanted(node, 3)) {
     Lowering::refuse(node, "it asks for its scores (output qk_matmul_output)");
   }
   if (node.input(kQuery)->dtype != DType::kFloat32) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "compiler/strided.h"
+#include "engine/cuda/kernels/walk.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -44,8 +45,7 @@ Operand read_packed_as(Lowering& to, const Node& node, const model::Value* value
 void emit_copy(Lowering& to, const Node& node, Operand from, Operand place) {
   if (is_empty(place)) return;
   const std::vector<Shape> strides{place.strides, from.strides};
-  const auto dimensions = merged_dimensions(place.shape, strides);
-  if (dimensions.size() > static_cast<std::size_t>(Walk<2>::kMaxRank)) {
+  if (merge_dimensions(place.shape, strides).rank() > Walk<2>::kMaxRank) {
     // One step for each position of the shortest axis.
     std::size_t axis = place.shape.size();
     for (std::size_t i = 0; i < place.shape.size(); ++i) {
@@ -73,12 +73,12 @@ Operand sliced(Operand operand, std::size_t axis, std::int64_t start, std::int64
 }
 
 void require_walkable(const Node& node, const Operand& operand) {
-  if (operand.rank() > Walk<1>::kMaxRank) {
-    Lowering::refuse(node, fmt::format("{} has more than {} dimensions", to_string(operand.shape),
-                                       Walk<1>::kMaxRank));
-  }
+  // Unmerged: a kernel walks operands of other strides beside this one.
+  LoopNest nest;
+  nest.extents = operand.shape;
+  nest.strides = {operand.strides};
   try {
-    merged_dimensions(operand.shape, std::vector<Shape>{operand.strides});
+    check_walkable(nest, operand.shape, Walk<1>::kMaxRank);
   } catch (const Error& error) {
     Lowering::refuse(node, error.what());
   }
@@ -92,8 +92,8 @@ void require_float(const Node& node, const Operand& operand, const char* what) {
 
 void require_index(const Node& node, const Operand& operand) {
   if (operand.dtype == DType::kInt64 || operand.dtype == DType::kInt32) return;
-  Lowering::refuse(node, fmt::format("its indices are {} (supported: int64, int32)",
-                                     to_string(operand.dtype)));
+  Lowering::refuse(
+      node, fmt::format("its indices are {} (supported: int64, int32)", to_string(operand.dtype)));
 }
 
 bool is_empty(const Operand& operand) {

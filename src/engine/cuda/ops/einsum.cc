@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "engine/cuda/kernels/merge_axes.h"
+#include "engine/cuda/kernels/loop_nest.h"
 #include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/product.h"
 #include "peregrine/error.h"
@@ -31,21 +31,41 @@ bool has(const std::vector<int>& letters, int letter) {
   return std::find(letters.begin(), letters.end(), letter) != letters.end();
 }
 
-// Axes by their role; each axis holds its strides in a, b and y.
+// One axis of the product and its strides in a, b and y.
+struct Axis {
+  std::int64_t extent = 1;
+  std::int64_t strides[3] = {};
+};
 struct Axes {
-  std::vector<MergedAxis> batch, rows, columns, summed;
+  std::vector<Axis> batch, rows, columns, summed;
 };
 
-Axes classify(const Node& node, const Einsum& e, const Operand& a, const Operand& b,
-              const Operand& y) {
+// Letters of one role; neighbours that lie in one order everywhere become one axis.
+struct Part {
+  Shape extents;
+  Shape strides[3];
+
+  void add(std::int64_t extent, const Shape (&of)[3], std::size_t letter) {
+    extents.push_back(extent);
+    for (int i = 0; i < 3; ++i) strides[i].push_back(of[i][letter]);
+  }
+  std::vector<Axis> merged() const {
+    const LoopNest nest = merge_dimensions(extents, strides);
+    std::vector<Axis> axes(nest.extents.size());
+    for (std::size_t d = 0; d < axes.size(); ++d) {
+      axes[d].extent = nest.extents[d];
+      for (std::size_t i = 0; i < 3; ++i) axes[d].strides[i] = nest.strides[i][d];
+    }
+    return axes;
+  }
+};
+
+Axes classify(const Einsum& e, const Operand& a, const Operand& b, const Operand& y) {
   const std::size_t count = e.extent.size();
-  const Shape in_a = letter_strides(a, e.inputs[0], count);
-  const Shape in_b = letter_strides(b, e.inputs[1], count);
-  const Shape in_y = letter_strides(y, e.output, count);
-  struct Part {
-    Shape extent, a, b, y;
-    std::vector<MergedAxis> merged() const { return merge_axes(extent, {a, b, y}); }
-  } batch, rows, columns, summed;
+  const Shape strides[] = {letter_strides(a, e.inputs[0], count),
+                           letter_strides(b, e.inputs[1], count),
+                           letter_strides(y, e.output, count)};
+  Part batch, rows, columns, summed;
   // In the output's order, then the order of the letters: neighbours merge.
   std::vector<int> order = e.output;
   for (int letter = 0; letter < static_cast<int>(count); ++letter) {
@@ -56,34 +76,25 @@ Axes classify(const Node& node, const Einsum& e, const Operand& a, const Operand
     if (e.extent[i] == 1) continue;
     const bool out = has(e.output, letter);
     const bool left = has(e.inputs[0], letter), right = has(e.inputs[1], letter);
-    if (!out && !(left && right)) {
-      Lowering::refuse(node, "an operand has an axis that is summed on its own");
-    }
     Part& part = !out ? summed : left && right ? batch : left ? rows : columns;
-    part.extent.push_back(e.extent[i]);
-    part.a.push_back(in_a[i]);
-    part.b.push_back(in_b[i]);
-    part.y.push_back(in_y[i]);
+    part.add(e.extent[i], strides, i);
   }
   return {batch.merged(), rows.merged(), columns.merged(), summed.merged()};
 }
 
-// The innermost of the axes; the rest become batch axes, which any axis of the output may be.
-MergedAxis take_one(std::vector<MergedAxis>& from, std::vector<MergedAxis>& rest) {
-  MergedAxis one;
-  one.strides = {0, 0, 0};
-  if (from.empty()) return one;
+// The longest of the axes; the rest become batch axes, which any axis of the output may be.
+Axis take_one(std::vector<Axis>& from, std::vector<Axis>& rest) {
+  if (from.empty()) return {};
   const auto largest = std::max_element(
-      from.begin(), from.end(),
-      [](const MergedAxis& x, const MergedAxis& y) { return x.extent < y.extent; });
-  one = *largest;
+      from.begin(), from.end(), [](const Axis& x, const Axis& y) { return x.extent < y.extent; });
+  const Axis one = *largest;
   from.erase(largest);
   rest.insert(rest.end(), from.begin(), from.end());
   return one;
 }
 
-Operand as_matrix(const Operand& operand, const std::vector<MergedAxis>& batch, std::size_t index,
-                  const MergedAxis& rows, const MergedAxis& columns) {
+Operand as_matrix(const Operand& operand, const std::vector<Axis>& batch, std::size_t index,
+                  const Axis& rows, const Axis& columns) {
   Operand matrix = operand;
   matrix.shape.clear();
   matrix.strides.clear();
@@ -91,7 +102,7 @@ Operand as_matrix(const Operand& operand, const std::vector<MergedAxis>& batch, 
     matrix.shape.push_back(axis->extent);
     matrix.strides.push_back(axis->strides[index]);
   }
-  for (const MergedAxis* axis : {&rows, &columns}) {
+  for (const Axis* axis : {&rows, &columns}) {
     matrix.shape.push_back(axis->extent);
     matrix.strides.push_back(axis->strides[index]);
   }
@@ -112,20 +123,27 @@ void lower_einsum(Lowering& to, const Node& node) {
     const model::Value* value = node.input(i);
     return value->is_constant() ? read_as(to, value, to.compute_dtype()) : to.read(value);
   };
-  const Operand a = operand(0), b = operand(1), y = to.write(node.output());
+  Operand a = operand(0), b = operand(1);
+  const Operand y = to.write(node.output());
   for (std::size_t i = 0; i < e.output.size(); ++i) {
     if (std::count(e.output.begin(), e.output.end(), e.output[i]) > 1) {
       Lowering::refuse(node, "its output has a letter twice");
     }
   }
-  Axes axes = classify(node, e, a, b, y);
-  if (axes.summed.size() > 1) {
-    Lowering::refuse(node, "the axes it sums over do not lie in one order in both operands");
+  Axes axes = classify(e, a, b, y);
+  if (axes.summed.size() >
+      1) {  // pictures lie channels last: in the equation's order they may merge
+    a = to.copied(a, a.dtype, packed_strides(a.shape));
+    b = to.copied(b, b.dtype, packed_strides(b.shape));
+    axes = classify(e, a, b, y);
   }
-  const MergedAxis rows = take_one(axes.rows, axes.batch);
-  const MergedAxis columns = take_one(axes.columns, axes.batch);
-  std::vector<MergedAxis> none;
-  const MergedAxis summed = take_one(axes.summed, none);
+  if (axes.summed.size() > 1) {
+    Lowering::refuse(node, "its operands have the axes it sums over in different orders");
+  }
+  const Axis rows = take_one(axes.rows, axes.batch);
+  const Axis columns = take_one(axes.columns, axes.batch);
+  std::vector<Axis> none;
+  const Axis summed = take_one(axes.summed, none);
   Product product;
   product.a = as_matrix(a, axes.batch, 0, rows, summed);
   product.b = as_matrix(b, axes.batch, 1, summed, columns);

@@ -60,18 +60,17 @@ void emit_known_rows(Lowering& to, const Node& node, const Operand& data, std::s
   for (std::int64_t& at : positions) at += at < 0 ? extent : 0;
   const auto even = progression(positions);
   if (even && index_shape.size() == 1) {
-    return emit_copy(to, node,
-                     sliced(data, axis, even->start, even->step,
-                            static_cast<std::int64_t>(positions.size())),
-                     std::move(result));
+    return emit_copy(
+        to, node,
+        sliced(data, axis, even->start, even->step, static_cast<std::int64_t>(positions.size())),
+        std::move(result));
   }
   const Operand indices = to.weight(Tensor::of<std::int64_t>(positions, index_shape));
   emit_gather(to, node, "gather", data, indices, std::move(result));
 }
 
 std::size_t axis_of(const BoundStep& step, std::int64_t rank) {
-  return static_cast<std::size_t>(
-      model::wrap_axis(step.step.attributes.get_int("axis", 0), rank));
+  return static_cast<std::size_t>(model::wrap_axis(step.step.attributes.get_int("axis", 0), rank));
 }
 
 GatherParams params_of(const BoundStep& step) {
@@ -94,8 +93,8 @@ void index_axis(IndexTuple& tuple, std::size_t entry, const TensorView& data, st
 void lower_gather(Lowering& to, const Node& node) {
   const Operand result = to.write(node.output());
   const Operand data = read_as(to, node, node.input(0), result.dtype);
-  const auto axis = static_cast<std::size_t>(
-      model::wrap_axis(node.attributes.get_int("axis", 0), data.rank()));
+  const auto axis =
+      static_cast<std::size_t>(model::wrap_axis(node.attributes.get_int("axis", 0), data.rank()));
   if (!node.input(1)->is_constant()) {
     return emit_gather(to, node, "gather", data, to.read(node.input(1)), result);
   }
@@ -135,10 +134,9 @@ void lower_compress(Lowering& to, const Node& node) {
     data.shape = {element_count(data.shape)};
     data.strides = {1};
   }
-  const auto axis =
-      flat ? 0U
-           : static_cast<std::size_t>(
-                 model::wrap_axis(node.attributes.get_int("axis", 0), data.rank()));
+  const auto axis = flat ? 0U
+                         : static_cast<std::size_t>(
+                               model::wrap_axis(node.attributes.get_int("axis", 0), data.rank()));
   Ints positions;
   for (std::size_t i = 0; i < keep.size(); ++i) {
     if (keep[i] != 0) positions.push_back(static_cast<std::int64_t>(i));
@@ -155,7 +153,8 @@ GatherParams gather_params(const BoundStep& step) {
   const std::size_t axis = axis_of(step, data.rank());
   index_axis(p.indices, 0, data, axis);
   // [data before the axis..., indices..., data behind the axis...]
-  Shape data_strides(data.strides.begin(), data.strides.begin() + static_cast<std::ptrdiff_t>(axis));
+  Shape data_strides(data.strides.begin(),
+                     data.strides.begin() + static_cast<std::ptrdiff_t>(axis));
   Shape index_strides(axis, 0);
   data_strides.insert(data_strides.end(), indices.shape.size(), 0);
   index_strides.insert(index_strides.end(), indices.strides.begin(), indices.strides.end());

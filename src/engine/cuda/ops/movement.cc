@@ -177,7 +177,8 @@ void lower_reverse_sequence(Lowering& to, const Node& node) {
   const std::int64_t batch = node.attributes.get_int("batch_axis", 1);
   if (result.rank() < 2 || time + batch != 1 || (time != 0 && time != 1) ||
       lengths.shape != Shape{result.shape[static_cast<std::size_t>(batch)]}) {
-    Lowering::refuse(node, "it wants time and batch as its first two axes, and a length a sequence");
+    Lowering::refuse(node,
+                     "it wants time and batch as its first two axes, and a length a sequence");
   }
   require_index(node, lengths);
   require_walkable(node, result);
@@ -200,8 +201,7 @@ void lower_one_hot(Lowering& to, const Node& node) {
   Step step = to.step("one_hot", node);
   step.inputs = {indices, read_as(to, node, node.input(2), result.dtype)};
   step.outputs = {result};
-  step.attributes.set("axis",
-                      model::wrap_axis(node.attributes.get_int("axis", -1), result.rank()));
+  step.attributes.set("axis", model::wrap_axis(node.attributes.get_int("axis", -1), result.rank()));
   to.emit(std::move(step));
 }
 

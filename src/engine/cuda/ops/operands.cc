@@ -101,6 +101,11 @@ Operand pack_rows(Lowering& to, const model::Node& node, const Operand& from, in
   return packed;
 }
 
+bool is_wanted(const model::Node& node, std::size_t index) {
+  const model::Value* value = index < node.outputs().size() ? node.outputs()[index] : nullptr;
+  return value && (!value->readers().empty() || value->is_graph_output());
+}
+
 void run_pack(const BoundStep& step) {
   const TensorView& from = step.input(0);
   const TensorView& to = step.output();

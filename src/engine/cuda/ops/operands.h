@@ -36,6 +36,9 @@ compiler::Operand read_as(Lowering& to, const model::Value* value, DType dtype);
 compiler::Operand pack_rows(Lowering& to, const model::Node& node, const compiler::Operand& from,
                             int row_axes, std::int64_t padded);
 
+/// Whether anyone wants the node's output `index`.
+bool is_wanted(const model::Node& node, std::size_t index);
+
 inline std::int64_t round_up_8(std::int64_t count) { return (count + 7) / 8 * 8; }
 
 }  // namespace peregrine::cuda

@@ -28,10 +28,6 @@ bool is_picture(const Operand& x) {
          x.shape[1] % 8 == 0 && x.offset % 16 == 0;
 }
 
-bool has_second_output(const Node& node) {
-  return node.outputs().size() > 1 && node.outputs()[1] && !node.outputs()[1]->readers().empty();
-}
-
 Step window_step(Lowering& to, const Node& node, const char* kernel, const model::Window& w,
                  const char* mode) {
   Step step = to.step(kernel, node);
@@ -57,7 +53,7 @@ const char* mode_of(Op op) {
 // The fast kernel divides by the whole window or by what is inside the picture, and knows no
 // partial window behind the padding.
 bool takes_vectors(const Node& node, const model::Window& w, const Operand& x, const Operand& y) {
-  if (!is_picture(x) || !is_picture(y) || has_second_output(node)) return false;
+  if (!is_picture(x) || !is_picture(y) || is_wanted(node, 1)) return false;
   if (node.op() == Op::kMaxPool) return true;
   if (node.op() != Op::kAveragePool) return false;
   for (std::size_t i = 0; i < w.kernel.size(); ++i) {
@@ -78,7 +74,7 @@ void lower_strided(Lowering& to, const Node& node, const model::Window& w) {
   step.attributes.set("p", node.attributes.get_int("p", 2));
   step.inputs = {to.read(input)};
   step.outputs = {to.write(node.output())};
-  if (has_second_output(node)) step.outputs.push_back(to.write(node.outputs()[1]));
+  if (is_wanted(node, 1)) step.outputs.push_back(to.write(node.outputs()[1]));
   to.emit(std::move(step));
 }
 
@@ -91,7 +87,7 @@ bool is_same_pool(const Node& a, const Node& b) {
 
 // Square odd window, stride 1, padded so that nothing shrinks.
 bool is_chain_pool(const Node& node) {
-  if (node.op() != Op::kMaxPool || node.input(0)->rank() != 4 || has_second_output(node)) {
+  if (node.op() != Op::kMaxPool || node.input(0)->rank() != 4 || is_wanted(node, 1)) {
     return false;
   }
   const model::Window w = model::pool_window(node, node.input(0)->shape);

@@ -41,8 +41,7 @@ void emit(Lowering& to, const Node& node, const Operand& from, const Operand& re
   require_walkable(node, result);
   Step step = to.step("quantize", node);
   if (entries != 1) {
-    const std::int64_t axis =
-        model::wrap_axis(node.attributes.get_int("axis", 1), result.rank());
+    const std::int64_t axis = model::wrap_axis(node.attributes.get_int("axis", 1), result.rank());
     if (node.input(1)->rank() != 1 || result.shape[static_cast<std::size_t>(axis)] != entries) {
       Lowering::refuse(node, fmt::format("it has {} scales for an axis of {}", entries,
                                          result.shape[static_cast<std::size_t>(axis)]));

@@ -155,8 +155,8 @@ RemapParams remap_params(const BoundStep& step) {
     input_strides[axis] = 0;
     positions[k][axis] = 1;
   }
-  p.walk = make_walk(to.shape, {to.strides, input_strides, positions[0], positions[1],
-                                positions[2], positions[3]});
+  p.walk = make_walk(to.shape, {to.strides, input_strides, positions[0], positions[1], positions[2],
+                                positions[3]});
   return widened(p);
 }
 

@@ -3,6 +3,7 @@
 #include "engine/cuda/ops/sampling.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -50,6 +51,14 @@ void lower_nearest(Lowering& to, const Node& node, const std::vector<ResizedAxis
              element_bits(Tensor::of<float>({&outside, 1}, {1}), to.dtype(node.output())));
 }
 
+bool reads_only(const ResizePosition& position, std::int64_t index) {
+  constexpr double kNothing = 1e-9;  // cubic weights of whole distances are sums that cancel
+  return !position.outside &&
+         std::all_of(position.taps.begin(), position.taps.end(), [&](const ResizeTap& tap) {
+           return tap.index == index || std::abs(tap.weight) < kNothing;
+         });
+}
+
 // Positions and weights of all axes one after the other, each axis padded to its most taps.
 struct TapTables {
   std::vector<std::int32_t> positions;
@@ -92,13 +101,12 @@ void lower_resize(Lowering& to, const Node& node) {
     if (model::resize_keeps(node, geometry, axis, x->shape[axis])) continue;
     resized.push_back({axis, model::resize_positions(node, geometry, axis, x->shape[axis])});
   }
-  // tf_crop_and_resize names every axis; those that read straight through need no taps.
+  // tf_crop_and_resize names every axis: those that read straight through need no taps.
   std::erase_if(resized, [&](const ResizedAxis& each) {
     if (geometry.output[each.axis] != x->shape[each.axis]) return false;
     std::int64_t at = 0;
-    return std::all_of(each.positions.begin(), each.positions.end(), [&](const auto& position) {
-      return !position.outside && position.taps.size() == 1 && position.taps[0].index == at++;
-    });
+    return std::all_of(each.positions.begin(), each.positions.end(),
+                       [&](const auto& position) { return reads_only(position, at++); });
   });
   if (node.attributes.get_string("mode", "nearest") == "nearest") {
     return lower_nearest(to, node, resized);
@@ -134,7 +142,8 @@ void lower_grid_sample(Lowering& to, const Node& node) {
   } else if (mode == "cubic") {
     kind = SampleMode::kCubic;
   } else if (mode != "linear") {
-    Lowering::refuse(node, fmt::format("its mode is '{}' (supported: linear, nearest, cubic)", mode));
+    Lowering::refuse(node,
+                     fmt::format("its mode is '{}' (supported: linear, nearest, cubic)", mode));
   }
   const Operand result = to.write(node.output());
   require_float(node, to.read(node.input(0)), "input");
@@ -147,11 +156,10 @@ void lower_grid_sample(Lowering& to, const Node& node) {
   step.inputs = {from, grid};
   step.outputs = {result};
   step.attributes.set("mode", static_cast<std::int64_t>(kind));
-  step.attributes.set("padding",
-                      static_cast<std::int64_t>(padding == "border" ? SamplePadding::kBorder
-                                                : padding == "reflection"
-                                                    ? SamplePadding::kReflection
-                                                    : SamplePadding::kZeros));
+  step.attributes.set(
+      "padding", static_cast<std::int64_t>(padding == "border"       ? SamplePadding::kBorder
+                                           : padding == "reflection" ? SamplePadding::kReflection
+                                                                     : SamplePadding::kZeros));
   step.attributes.set("align_corners", node.attributes.get_int("align_corners", 0));
   to.emit(std::move(step));
 }
@@ -171,9 +179,8 @@ void lower_roi_align(Lowering& to, const Node& node) {
   const auto text = [&](const char* name, const char* otherwise) {
     return node.attributes.get_string(name, otherwise);
   };
-  step.attributes.set("half_pixel",
-                      std::int64_t{text("coordinate_transformation_mode", "half_pixel") ==
-                                   "half_pixel"});
+  step.attributes.set("half_pixel", std::int64_t{text("coordinate_transformation_mode",
+                                                      "half_pixel") == "half_pixel"});
   step.attributes.set("average", std::int64_t{text("mode", "avg") == "avg"});
   step.attributes.set("scale", node.attributes.get_float("spatial_scale", 1.0F));
   step.attributes.set("samples", node.attributes.get_int("sampling_ratio", 0));

@@ -29,8 +29,8 @@ Reduction reduction_of(const Node& node) {
   if (name == "mul") return Reduction::kMul;
   if (name == "max") return Reduction::kMax;
   if (name == "min") return Reduction::kMin;
-  Lowering::refuse(node, fmt::format("its reduction is '{}' (supported: none, add, mul, max, min)",
-                                     name));
+  Lowering::refuse(
+      node, fmt::format("its reduction is '{}' (supported: none, add, mul, max, min)", name));
 }
 
 void check_dtype(const Node& node, DType dtype, Reduction reduction) {
@@ -66,8 +66,8 @@ KnownTargets known_targets(const Node& node, const Ints& indices, std::int64_t d
     for (std::size_t k = 0; k < static_cast<std::size_t>(depth); ++k) {
       std::int64_t index = indices[t * static_cast<std::size_t>(depth) + k];
       if (index < -extents[k] || index >= extents[k]) {
-        Lowering::refuse(node, fmt::format("its index {} is outside an axis of {}", index,
-                                           extents[k]));
+        Lowering::refuse(node,
+                         fmt::format("its index {} is outside an axis of {}", index, extents[k]));
       }
       if (index < 0) index += extents[k];
       target += index * strides[k];
@@ -131,8 +131,8 @@ void lower_scatter_elements(Lowering& to, const Node& node) {
   if (shape != node.input(2)->shape || shape.size() != result.shape.size()) {
     Lowering::refuse(node, "its indices and updates have different shapes");
   }
-  const auto axis = static_cast<std::size_t>(
-      model::wrap_axis(node.attributes.get_int("axis", 0), result.rank()));
+  const auto axis =
+      static_cast<std::size_t>(model::wrap_axis(node.attributes.get_int("axis", 0), result.rank()));
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (i != axis && shape[i] > result.shape[i]) {
       Lowering::refuse(node, "it has more indices than its data has rows");
@@ -231,8 +231,7 @@ ScatterParams scatter_nd_params(const BoundStep& step) {
     p.indices.extent[k] = checked_int32(data.shape[k]);
     p.indices.stride[k] = checked_int32(data.strides[k]);
   }
-  Shape data_strides(data.strides.begin() + static_cast<std::ptrdiff_t>(depth),
-                     data.strides.end());
+  Shape data_strides(data.strides.begin() + static_cast<std::ptrdiff_t>(depth), data.strides.end());
   data_strides.insert(data_strides.begin(), 0);
   Shape index_strides(data_strides.size(), 0), order(data_strides.size(), 0);
   index_strides[0] = checked_int32(indices.strides[0]);

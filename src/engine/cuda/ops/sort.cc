@@ -33,8 +33,8 @@ void plan_top_k(TopKParams& p) {
 void lower_top_k(Lowering& to, const Node& node) {
   const model::Value* x = node.input(0);
   Operand from = to.read(x);
-  const auto axis = static_cast<std::size_t>(
-      model::wrap_axis(node.attributes.get_int("axis", -1), from.rank()));
+  const auto axis =
+      static_cast<std::size_t>(model::wrap_axis(node.attributes.get_int("axis", -1), from.rank()));
   const std::int64_t k = to.ints(node, 1).at(0);
   const std::int64_t length = from.shape[axis];
   require_walkable(node, from);
@@ -46,9 +46,8 @@ void lower_top_k(Lowering& to, const Node& node) {
                                        length, kTopKLongestCounted));
   }
   const Operand values = node.outputs()[0] ? to.write(node.outputs()[0]) : Operand{};
-  const Operand indices = node.outputs().size() > 1 && node.outputs()[1]
-                              ? to.write(node.outputs()[1])
-                              : Operand{};
+  const Operand indices =
+      node.outputs().size() > 1 && node.outputs()[1] ? to.write(node.outputs()[1]) : Operand{};
   if (k == 0 || is_empty(from)) return;
   if (length > kLongestRow) Lowering::refuse(node, "its rows are longer than 2^30");
   Step step = to.step(counted ? "counted_top_k" : "top_k", node);
