@@ -78,11 +78,12 @@ FrameResult objects(std::initializer_list<std::pair<Box, float>> list) {
 
 TEST(Agreement, MatchesObjectsBothWays) {
   Agreement agreement;
-  const Box one{0, 0, 100, 100}, moved{2, 0, 102, 100}, far{300, 0, 400, 100},
-      far_off{310, 0, 410, 100};
-  // Within IoU 0.95 and 0.01 of score; one whose partner fell below 0.25; one that moved too far.
-  agreement.add(objects({{moved, 0.9f}, {one, 0.249f}, {far_off, 0.5f}}),
-                objects({{one, 0.905f}, {one, 0.252f}, {far, 0.5f}}));
+  const Box one{0, 0, 100, 100}, moved{2, 0, 102, 100};  // IoU 0.96
+  const Box faint{0, 300, 100, 400};
+  const Box far{300, 0, 400, 100}, far_off{310, 0, 410, 100};  // IoU 0.82
+  // One within the limits; one whose partner fell below 0.25; one that moved too far.
+  agreement.add(objects({{moved, 0.9f}, {far_off, 0.5f}, {faint, 0.249f}}),
+                objects({{one, 0.905f}, {far, 0.5f}, {faint, 0.252f}}));
   const auto measures = agreement.measures();
   ASSERT_EQ(measures.size(), 2);
   EXPECT_NEAR(measures[0].value, 2.0 / 3, 1e-9);
