@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "output/output_file.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cli {
@@ -51,6 +52,14 @@ void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw Error(ErrorCode::kOutput, "standard output cannot be written (full disk, closed pipe?)");
   }
+}
+
+void save(const std::string& path, const std::string& text) {
+  const std::string partial = output::partial_path(path);
+  output::OutputFile file(partial);
+  file.write(text);
+  file.close();
+  output::rename_into_place(partial, path);
 }
 
 }  // namespace peregrine::cli

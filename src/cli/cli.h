@@ -16,11 +16,14 @@ namespace peregrine::cli {
 /// The chosen subcommand's work; returns the exit status, throws `Error`.
 using Action = std::function<int()>;
 
+void add_bench(CLI::App& program, Action& action);
+void add_build(CLI::App& program, Action& action);
 void add_config(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_run(CLI::App& program, Action& action);
 void add_synth(CLI::App& program, Action& action);
+void add_validate(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 
 /// Rows of cells as aligned columns, two spaces apart; the last column is never padded.
@@ -38,5 +41,7 @@ class Table {
 
 /// Writes to stdout. Throws `Error(kOutput)` when that fails (a full disk, a closed pipe).
 void print(const std::string& text);
+/// Writes a report to a file that appears whole, "-" for stdout. Throws `Error(kOutput)`.
+void save(const std::string& path, const std::string& text);
 
 }  // namespace peregrine::cli

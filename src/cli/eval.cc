@@ -5,7 +5,6 @@
 
 #include "cli/cli.h"
 #include "eval/report.h"
-#include "output/output_file.h"
 
 namespace peregrine::cli {
 namespace {
@@ -14,14 +13,6 @@ struct Options {
   std::string result, truth, json, plot;
   eval::EvalOptions eval;
 };
-
-void save(const std::string& path, const std::string& text) {
-  const std::string partial = output::partial_path(path);
-  output::OutputFile file(partial);
-  file.write(text);
-  file.close();
-  output::rename_into_place(partial, path);
-}
 
 int run(const Options& options) {
   const eval::Recording truth = eval::read_recording(options.truth);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // peregrine inspect FILE: what a model is and costs. Shapes are worked out; the model never runs.
+// Plans are in inspect_plan.cc.
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -10,13 +11,14 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/cli.h"
+#include "cli/inspect_parts.h"
+#include "compiler/plan_file.h"
 #include "core/machine.h"
 #include "model/cost.h"
 #include "model/onnx_reader.h"
 #include "model/shape_inference.h"
 #include "peregrine/error.h"
 #include "peregrine/task.h"
-#include "vision/task_spec.h"
 
 namespace peregrine::cli {
 namespace {
@@ -41,26 +43,13 @@ struct Inspection {
   std::string path;
   std::int64_t bytes = 0;
   ModelInfo info;
-  std::optional<vision::TaskSpec> task;
-  std::string task_problem;
+  TaskFinding task;
   int opset = 0, ir_version = 0;
   std::string producer;
   std::map<std::string, int> ops;
   std::optional<Cost> cost;
   std::string cost_problem;
 };
-
-void identify(const Options& options, Inspection& found) {
-  vision::TaskOverrides overrides;
-  overrides.image_size = options.image_size;
-  found.task.reset();
-  found.task_problem.clear();
-  try {
-    found.task = vision::identify_task(found.info, overrides);
-  } catch (const Error& unknown) {
-    found.task_problem = unknown.what();
-  }
-}
 
 // The file's own batch and size where it states them. An open batch is 1; an open size is what was
 // asked for, else what the task suggests.
@@ -69,9 +58,9 @@ model::InferOptions infer_options(const Options& options, const Inspection& foun
   model::InferOptions sizes;
   if (fixed_batch > 0) sizes.batch = fixed_batch;
   sizes.height = sizes.width = options.image_size;
-  if (found.task && options.image_size == 0) {
-    sizes.height = found.task->input.height;
-    sizes.width = found.task->input.width;
+  if (found.task.spec && options.image_size == 0) {
+    sizes.height = found.task.spec->input.height;
+    sizes.width = found.task.spec->input.width;
   }
   return sizes;
 }
@@ -110,7 +99,7 @@ Inspection inspect(const Options& options) {
   found.info = read_model_info(options.path);
   std::error_code error;
   found.bytes = static_cast<std::int64_t>(std::filesystem::file_size(options.path, error));
-  identify(options, found);
+  found.task = find_task(found.info, options.image_size);
   std::optional<model::Graph> graph;
   try {
     graph = model::read_onnx(options.path);
@@ -125,31 +114,8 @@ Inspection inspect(const Options& options) {
   found.producer = graph->producer;
   for (const model::Node* node : graph->nodes()) ++found.ops[model::to_string(node->op())];
   work_out_cost(options, *graph, found);
-  identify(options, found);  // again, with the outputs' shapes
+  found.task = find_task(found.info, options.image_size);  // again, with the outputs' shapes
   return found;
-}
-
-Json specs_json(const std::vector<TensorSpec>& specs) {
-  Json list = Json::array();
-  for (const TensorSpec& spec : specs) {
-    Json shape = Json::array();
-    for (const std::int64_t dimension : spec.shape) {
-      shape.push_back(dimension < 0 ? Json() : Json(dimension));
-    }
-    list.push_back({{"name", spec.name}, {"dtype", to_string(spec.dtype)}, {"shape", shape}});
-  }
-  return list;
-}
-
-Json task_json(const Inspection& found) {
-  if (!found.task) return {{"name", nullptr}, {"problem", found.task_problem}};
-  const vision::TaskSpec& task = *found.task;
-  Json json = {{"name", to_string(task.task)},
-               {"reason", task.reason},
-               {"input", {{"width", task.input.width}, {"height", task.input.height}}}};
-  if (task.class_count > 0) json["labels"] = task.labels;
-  if (task.keypoint_count > 0) json["keypoints"] = task.keypoint_count;
-  return json;
 }
 
 Json cost_json(const Inspection& found) {
@@ -169,54 +135,12 @@ std::string as_json(const Inspection& found) {
                {"producer", found.producer},
                {"inputs", specs_json(found.info.inputs)},
                {"outputs", specs_json(found.info.outputs)},
-               {"task", task_json(found)},
+               {"task", task_json(found.task)},
                {"cost_per_picture", cost_json(found)},
                {"ops", found.ops},
                {"metadata", found.info.metadata}};
   // Names in a model need not be valid UTF-8; JSON must be.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-// 6.5 G, 2.62 M: three digits are what people compare.
-std::string scaled(std::int64_t count) {
-  constexpr const char* kUnits[] = {"", " k", " M", " G", " T", " P", " E"};
-  double value = static_cast<double>(count);
-  int unit = 0;
-  for (; value >= 1000 && unit < 6; ++unit) value /= 1000;
-  return fmt::format("{:.3g}{}", value, kUnits[unit]);
-}
-
-// A value of the file on one line, cut where it is long: label lists run to thousands of letters.
-std::string one_line(std::string text, std::size_t limit = 88) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
-  if (text.size() <= limit) return text;
-  std::size_t end = limit - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end) + "...";
-}
-
-void add_specs(Table& table, const char* title, const std::vector<TensorSpec>& specs) {
-  for (const TensorSpec& spec : specs) {
-    table.add({&spec == &specs.front() ? title : "",
-               fmt::format("{}  {}  {}", one_line(spec.name), to_string(spec.dtype),
-                           to_string(spec.shape))});
-  }
-}
-
-void add_task(Table& table, const Inspection& found) {
-  if (!found.task) {
-    table.add({"task", "unknown: " + found.task_problem});
-    return;
-  }
-  const vision::TaskSpec& task = *found.task;
-  table.add({"task", fmt::format("{}: {}", to_string(task.task), task.reason)});
-  if (task.class_count > 0) {
-    table.add({"classes", fmt::format("{}: {}", task.class_count,
-                                      one_line(fmt::format("{}", fmt::join(task.labels, ", "))))});
-  }
-  if (task.keypoint_count > 0) table.add({"keypoints", std::to_string(task.keypoint_count)});
 }
 
 void add_cost(Table& table, const Inspection& found) {
@@ -255,7 +179,7 @@ std::string as_text(const Inspection& found) {
   }
   add_specs(table, "inputs", found.info.inputs);
   add_specs(table, "outputs", found.info.outputs);
-  add_task(table, found);
+  add_task(table, found.task);
   add_cost(table, found);
   std::string out = table.text();
   if (!found.ops.empty()) out += ops_text(found);
@@ -273,9 +197,9 @@ std::string as_text(const Inspection& found) {
 
 void add_inspect(CLI::App& program, Action& action) {
   CLI::App* command =
-      program.add_subcommand("inspect", "What a model is and costs; nothing is executed");
+      program.add_subcommand("inspect", "What a model or plan is and costs; nothing is executed");
   const auto options = std::make_shared<Options>();
-  command->add_option("FILE", options->path, "ONNX model")->required();
+  command->add_option("FILE", options->path, "ONNX model or plan")->required();
   command
       ->add_option("--imgsz", options->image_size,
                    "Side of the input, where the model leaves it open")
@@ -283,6 +207,10 @@ void add_inspect(CLI::App& program, Action& action) {
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([&action, options] {
     action = [options] {
+      if (compiler::is_plan_file(options->path)) {
+        print(options->json ? plan_as_json(options->path) : plan_as_text(options->path));
+        return 0;
+      }
       const Inspection found = inspect(*options);
       print(options->json ? as_json(found) : as_text(found));
       return 0;

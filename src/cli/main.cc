@@ -23,6 +23,9 @@ int run_program(int argc, char** argv) {
   program.require_subcommand(1);
   peregrine::cli::Action action;
   peregrine::cli::add_run(program, action);
+  peregrine::cli::add_build(program, action);
+  peregrine::cli::add_validate(program, action);
+  peregrine::cli::add_bench(program, action);
   peregrine::cli::add_inspect(program, action);
   peregrine::cli::add_synth(program, action);
   peregrine::cli::add_eval(program, action);

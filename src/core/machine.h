@@ -48,6 +48,17 @@ struct GpuResources {
 /// Never throws. Starts no CUDA context, so it takes no GPU memory.
 GpuResources probe_gpus();
 
+/// What a GPU is doing right now, as its driver says; zeros where it does not.
+struct GpuClocks {
+  int sm_mhz = 0, max_sm_mhz = 0;
+  int memory_mhz = 0, max_memory_mhz = 0;
+  double watts = 0;
+  int celsius = 0;
+  std::string driver_version;
+};
+/// Never throws. `index` counts as the driver does, CUDA_VISIBLE_DEVICES aside.
+GpuClocks probe_gpu_clocks(int index);
+
 /// A shared library that other code may load later.
 struct LibraryProbe {
   bool found = false;

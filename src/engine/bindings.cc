@@ -24,10 +24,8 @@ std::string misfit(const TensorSpec& spec, const TensorView& view, int batch, De
     return fmt::format("is {}, but the model has {}", to_string(view.dtype), to_string(spec.dtype));
   }
   if (!fits(view.shape, spec.shape, batch)) {
-    Shape wanted = spec.shape;
-    std::replace(wanted.begin(), wanted.end(), std::int64_t{-1}, std::int64_t{batch});
     return fmt::format("has shape {}, but the model has {} at batch {}", to_string(view.shape),
-                       to_string(wanted), batch);
+                       to_string(with_batch(spec, batch)), batch);
   }
   if (view.device != device) {
     return fmt::format("is on {}, but the engine is on {}", to_string(view.device),
@@ -41,6 +39,12 @@ std::string misfit(const TensorSpec& spec, const TensorView& view, int batch, De
 }
 
 }  // namespace
+
+Shape with_batch(const TensorSpec& spec, std::int64_t batch) {
+  Shape shape = spec.shape;
+  std::replace(shape.begin(), shape.end(), std::int64_t{-1}, batch);
+  return shape;
+}
 
 void check_bindings(const std::string& model, const char* side,
                     const std::vector<TensorSpec>& specs, std::span<const TensorView> views,

@@ -2,6 +2,8 @@
 #include "engine/factory.h"
 
 #include <charconv>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -50,8 +52,9 @@ std::unique_ptr<Engine> make_best_engine(const std::string& path, const EngineOp
 }
 
 // Single pictures too where several at once are asked for: streams end and pause.
-std::vector<int> batches_for(int max_batch) {
-  return max_batch > 1 ? std::vector<int>{1, max_batch} : std::vector<int>{1};
+std::vector<int> batches_for(const EngineOptions& options) {
+  if (!options.batches.empty()) return options.batches;
+  return options.max_batch > 1 ? std::vector<int>{1, options.max_batch} : std::vector<int>{1};
 }
 
 compiler::Plan build(const std::string& path, int device, const EngineOptions& options,
@@ -76,7 +79,7 @@ compiler::Plan build(const std::string& path, int device, const EngineOptions& o
 // Out of the cache, or built and put there.
 compiler::Plan plan_for(const std::string& path, int device, const EngineOptions& options) {
   const std::string precision = options.precision == "auto" ? "fp16" : options.precision;
-  const compiler::PlanRequest request{batches_for(options.max_batch), options.input_height,
+  const compiler::PlanRequest request{batches_for(options), options.input_height,
                                       options.input_width};
   compiler::PlanIdentity wanted = gpu_identity(device);
   wanted.model_sha256 = model::model_digest(path);
@@ -124,17 +127,17 @@ std::string to_string(const BuildStatus& status) {
 
 std::unique_ptr<GpuEngine> make_gpu_engine(const std::string& path, int device,
                                            const EngineOptions& options) {
+  std::optional<compiler::Plan> plan;
+  if (compiler::is_plan_file(path)) plan = compiler::read_plan(path);
   try {
-    gpu_identity(device);  // before anything is read: what to do without a GPU is another matter
+    gpu_identity(device);  // without one nothing else matters
   } catch (const Error& unusable) {
     throw Error(unusable.code(),
                 fmt::format("{} cannot run '{}': {}", to_string(Device::cuda(device)), path,
                             unusable.what()));
   }
-  if (!compiler::is_plan_file(path)) {
-    return load_plan(plan_for(path, device, options), path, device);
-  }
-  return load_plan(compiler::read_plan(path), path, device);
+  if (!plan) plan = plan_for(path, device, options);
+  return load_plan(std::move(*plan), path, device);
 }
 
 std::unique_ptr<Engine> make_engine(const std::string& path, const std::string& device,

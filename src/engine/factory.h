@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/gpu_engine.h"
 #include "peregrine/engine.h"
@@ -17,6 +18,8 @@ struct EngineOptions {
   int input_height = 0;  ///< for a model whose height and width are symbolic
   int input_width = 0;
   bool latency = false;  ///< one picture at a time as fast as possible, not most pictures a second
+  /// Batches that a GPU's plan is built for; empty: 1 and `max_batch`.
+  std::vector<int> batches;
   std::string precision = "auto";  ///< of a GPU: "fp32", "fp16"; auto is fp16 there. A CPU has fp32
   /// Hears how far the plan of a GPU is that has to be built first (a line of text, again and
   /// again), and an empty line when it is done.

@@ -14,6 +14,7 @@
 
 #include "compiler/compile_graph.h"
 #include "compiler/plan.h"
+#include "engine/run_times.h"
 #include "peregrine/engine.h"
 
 namespace peregrine::engine {
@@ -53,13 +54,6 @@ struct BuildResult {
 /// or a batch below 1, what reading throws, and `Error(kModelUnsupported)` naming the node that the
 /// engine cannot run.
 BuildResult build_plan(const BuildRequest& request);
-
-/// Percentiles are of single runs.
-struct RunTimes {
-  double p50_us = 0, p95_us = 0, p99_us = 0;
-  double mean_us = 0;
-  int runs = 0;
-};
 
 /// A plan on a GPU behind host tensors: inputs go up and outputs come down through pinned memory.
 /// Contexts are independent of each other.

@@ -14,14 +14,8 @@
 namespace peregrine::cuda {
 namespace {
 
-Shape with_batch(const TensorSpec& spec, int batch) {
-  Shape shape = spec.shape;
-  std::replace(shape.begin(), shape.end(), std::int64_t{-1}, std::int64_t{batch});
-  return shape;
-}
-
 std::size_t bytes_at(const TensorSpec& spec, int batch) {
-  return byte_size(spec.dtype, with_batch(spec, batch));
+  return byte_size(spec.dtype, engine::with_batch(spec, batch));
 }
 
 // Device memory for inputs or outputs of the largest batch.
@@ -37,8 +31,8 @@ class DeviceTensors {
     if (batch != batch_) {
       views_.clear();
       for (std::size_t i = 0; i < specs_.size(); ++i) {
-        views_.emplace_back(buffers_[i].data(), specs_[i].dtype, with_batch(specs_[i], batch),
-                            device_);
+        views_.emplace_back(buffers_[i].data(), specs_[i].dtype,
+                            engine::with_batch(specs_[i], batch), device_);
       }
       batch_ = batch;
     }
@@ -142,18 +136,6 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
-engine::RunTimes summary(std::vector<double> microseconds) {
-  std::sort(microseconds.begin(), microseconds.end());
-  const auto at = [&](double share) {
-    return microseconds[static_cast<std::size_t>(share *
-                                                 static_cast<double>(microseconds.size() - 1))];
-  };
-  double sum = 0;
-  for (const double each : microseconds) sum += each;
-  return {at(0.5), at(0.95), at(0.99), sum / static_cast<double>(microseconds.size()),
-          static_cast<int>(microseconds.size())};
-}
-
 }  // namespace
 
 std::unique_ptr<ExecutionContext> HostEngine::create_context() const {
@@ -206,7 +188,7 @@ engine::RunTimes HostEngine::time_on_device(std::span<const TensorView> inputs, 
   for (std::size_t i = 1; i < marks.size(); ++i) {
     microseconds.push_back(1e3 * milliseconds_between(marks[i - 1], marks[i]));
   }
-  return summary(std::move(microseconds));
+  return engine::summarize(std::move(microseconds));
 }
 
 std::vector<double> HostEngine::time_steps(std::size_t program) const {
