@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/ops/operands.h"
 
-#include <cstring>
+#include <cstdint>
 
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
