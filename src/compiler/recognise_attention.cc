@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 
+#include <algorithm>
+
 #include "compiler/passes.h"
 #include "compiler/rewrite.h"
 #include "model/attention.h"
@@ -175,16 +177,24 @@ Shape leading(const Operand& operand, std::int64_t heads) {
   return operand.layout == Layout::kTokenHeadDepth ? Shape{s[0], s[2]} : Shape{s[0], s[1]};
 }
 
+// A mask that adds nothing to any score: what padding masks become for pictures of one size.
+bool masks_nothing(const Value* mask) {
+  if (!mask->is_constant()) return false;
+  const std::vector<float> values = floats_of(mask);
+  return std::all_of(values.begin(), values.end(), [](float each) { return each == 0; });
+}
+
 void build(Graph& graph, Match& match) {
   for (const Operand* operand : {&match.q, &match.k, &match.v}) {
     match.parts.insert(match.parts.end(), operand->parts.begin(), operand->parts.end());
   }
   std::vector<Value*> inputs{match.q.value, match.k.value, match.v.value};
+  if (match.mask && masks_nothing(match.mask)) match.mask = nullptr;
   if (match.mask) inputs.push_back(match.mask);
   Node* made = replace_node(graph, match.last, Op::kAttention, inputs, match.parts);
   const auto number = [](Layout layout) { return static_cast<std::int64_t>(layout); };
   made->attributes.set("scale", match.scale);
-  if (match.zero_if_masked) made->attributes.set("zero_if_masked", std::int64_t{1});
+  if (match.zero_if_masked && match.mask) made->attributes.set("zero_if_masked", std::int64_t{1});
   made->attributes.set("q_num_heads", match.heads);
   made->attributes.set("kv_num_heads", match.heads);
   made->attributes.set("layouts", Ints{number(match.q.layout), number(match.k.layout),

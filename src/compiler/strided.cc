@@ -129,6 +129,13 @@ Shape channels_last(const Shape& shape) {
   return strides;
 }
 
+bool same_strides(const Shape& shape, const Shape& a, const Shape& b) {
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] != 1 && a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 bool is_packed(const Shape& shape, const Shape& strides) {
   std::int64_t expected = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
@@ -158,6 +165,17 @@ std::optional<std::int64_t> pixel_stride(const Shape& shape, const Shape& stride
   pixels.push_back(shape[1]);
   pixel_strides.push_back(strides[1]);
   return row_stride(pixels, pixel_strides);
+}
+
+std::optional<std::int64_t> image_pixel_stride(const Shape& shape, const Shape& strides) {
+  if (shape.empty()) return std::nullopt;
+  Shape one = shape;
+  one[0] = 1;
+  const auto stride = pixel_stride(one, strides);
+  // Images one after the other, or at least not inside each other.
+  const std::int64_t pixels = shape[1] == 0 ? 0 : element_count(one) / shape[1];
+  if (!stride || (shape[0] > 1 && strides[0] < *stride * pixels)) return std::nullopt;
+  return stride;
 }
 
 }  // namespace peregrine::compiler

@@ -28,12 +28,17 @@ Shape packed_like(const Shape& shape, const Shape& like_shape, const Shape& like
 /// Channels innermost: [batch, channels, spatial...] laid out as NHWC.
 Shape channels_last(const Shape& shape);
 
+/// Whether both place the elements of `shape` alike: axes of length 1 have no say.
+bool same_strides(const Shape& shape, const Shape& a, const Shape& b);
+
 /// Row-major without gaps, axes of length 1 aside.
 bool is_packed(const Shape& shape, const Shape& strides);
 /// [batch, channels, spatial...] with channels contiguous and pixels one uniform stride apart
 /// across the whole batch; the stride, none when it is not so. A single pixel has stride
 /// `channels`.
 std::optional<std::int64_t> pixel_stride(const Shape& shape, const Shape& strides);
+/// The same of each image by itself: images may lie any distance apart.
+std::optional<std::int64_t> image_pixel_stride(const Shape& shape, const Shape& strides);
 /// Rows (the last axis) contiguous and one uniform stride apart; the stride, none when it is not
 /// so.
 std::optional<std::int64_t> row_stride(const Shape& shape, const Shape& strides);

@@ -283,4 +283,17 @@ std::vector<SliceRange> slice_ranges(const Shape& x, const Ints& starts, const I
   return ranges;
 }
 
+std::int64_t padded_source(const std::string& mode, std::int64_t i, std::int64_t size) {
+  if (i >= 0 && i < size) return i;
+  if (mode == "edge") return std::clamp<std::int64_t>(i, 0, size - 1);
+  if (mode == "wrap") return ((i % size) + size) % size;
+  if (mode == "reflect") {  // mirrors without repeating the border, as often as needed
+    if (size == 1) return 0;
+    const std::int64_t period = 2 * (size - 1);
+    const std::int64_t phase = ((i % period) + period) % period;
+    return phase < size ? phase : period - phase;
+  }
+  return -1;
+}
+
 }  // namespace peregrine::model

@@ -51,4 +51,8 @@ struct SliceRange {
 std::vector<SliceRange> slice_ranges(const Shape& x, const Ints& starts, const Ints& ends,
                                      const Ints& axes, const Ints& steps);
 
+/// Pad: the input position that position `i` of an axis of `size` reads, counted from the input's
+/// first one; -1 for the constant. `mode`: "constant", "reflect", "edge" or "wrap".
+std::int64_t padded_source(const std::string& mode, std::int64_t i, std::int64_t size);
+
 }  // namespace peregrine::model

@@ -72,15 +72,24 @@ void infer_node(Node& node) {
     Value* value = node.outputs()[i];
     if (!value) continue;
     if (!outputs[i]) {
-      throw Error(ErrorCode::kModelUnsupported,
-                  fmt::format("{}: the size of its output depends on the picture; export the model "
-                              "without it (Peregrine does its own suppression)",
-                              describe(node)));
+      const bool suppression = node.op() == Op::kNonMaxSuppression;
+      throw Error(
+          ErrorCode::kModelUnsupported,
+          fmt::format("{}: the size of its output depends on the picture; export the model "
+                      "without it{}",
+                      describe(node), suppression ? " (Peregrine does its own suppression)" : ""));
     }
     value->dtype = outputs[i]->dtype;
     value->shape = outputs[i]->shape;
     value->has_shape = true;
   }
+}
+
+// The size of its output is known when it ran: NonZero of a constant mask, as PyTorch exports
+// index_put.
+bool runs_before_its_shape_is_known(const Node& node) {
+  return node.op() == Op::kNonZero && node.input(0) && node.input(0)->is_constant() &&
+         node.input(0)->constant()->bytes() <= kMaxFoldedBytes / 64;
 }
 
 bool depends_on_shapes_only(const Node& node) {
@@ -146,6 +155,11 @@ int walk(Graph& graph, bool infer_shapes) {
   int folded = 0;
   std::size_t folded_bytes = 0;
   for (Node* node : graph.nodes()) {
+    if (runs_before_its_shape_is_known(*node)) {
+      fold(graph, *node);
+      ++folded;
+      continue;
+    }
     if (infer_shapes) infer_node(*node);
     if (!is_foldable(*node, folded_bytes)) continue;
     for (const Value* output : node->outputs()) {

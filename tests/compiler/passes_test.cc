@@ -407,6 +407,19 @@ TEST(RecogniseAttention, KeepsTheGuardOfMaskedRows) {
   EXPECT_EQ(graph.nodes().size(), 1U);
 }
 
+TEST(RecogniseAttention, DropsAMaskOfZeros) {
+  for (const float last : {0.0F, 0.5F}) {
+    ModelBuilder model;
+    model.input("q", {-1, 2, 2, 4}).input("k", {-1, 2, 4, 3}).input("v", {-1, 2, 3, 6});
+    model.floats("mask", {1, 1, 2, 3}, std::vector<float>{0, 0, 0, 0, 0, last});
+    model.node("MatMul", {"q", "k"}, {"s"}).node("Add", {"s", "mask"}, {"s1"});
+    model.node("Softmax", {"s1"}, {"p"}).node("MatMul", {"p", "v"}, {"y"}).output("y");
+    const Graph graph = expect_unchanged(model.graph(), compiler::recognise_attention);
+    ASSERT_EQ(count(graph, Op::kAttention), 1);
+    EXPECT_EQ(graph.nodes()[0]->has_input(3), last != 0);
+  }
+}
+
 TEST(RecogniseAttention, LeavesWeightsThatOthersRead) {
   ModelBuilder model;
   model.input("q", {-1, 2, 5, 4}).input("k", {-1, 2, 4, 5}).input("v", {-1, 2, 5, 6});

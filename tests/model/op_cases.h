@@ -12,10 +12,10 @@ namespace peregrine::testing {
 
 /// One operand. Activations are inputs of the model, the rest is stored in it.
 struct CaseInput {
-  enum class Kind { kActivation, kPositive, kWeight, kInts, kFloats, kAbsent };
+  enum class Kind { kActivation, kPositive, kWeight, kInts, kIndices, kFloats, kAbsent };
   Kind kind = Kind::kActivation;
   Shape shape;
-  std::vector<double> values;  ///< of kInts and kFloats
+  std::vector<double> values;  ///< of kInts, kIndices and kFloats
 };
 inline CaseInput activation(Shape shape) {
   return {CaseInput::Kind::kActivation, std::move(shape), {}};
@@ -28,6 +28,10 @@ inline CaseInput weight(Shape shape) { return {CaseInput::Kind::kWeight, std::mo
 inline CaseInput ints(std::vector<double> values) {
   const auto count = static_cast<std::int64_t>(values.size());
   return {CaseInput::Kind::kInts, {count}, std::move(values)};
+}
+/// int64 of any shape, stored in the model.
+inline CaseInput indices(Shape shape, std::vector<double> values) {
+  return {CaseInput::Kind::kIndices, std::move(shape), std::move(values)};
 }
 inline CaseInput floats(Shape shape, std::vector<double> values) {
   return {CaseInput::Kind::kFloats, std::move(shape), std::move(values)};

@@ -13,6 +13,7 @@
 #include "model/shape_inference.h"
 #include "peregrine/error.h"
 #include "peregrine/task.h"
+#include "testing/expect_error.h"
 
 namespace peregrine {
 namespace {
@@ -324,6 +325,24 @@ TEST(Infer, BindsTheBatchAndSaysWhatIsOpen) {
     EXPECT_NE(std::string(error.what()).find("its batch is fixed to 1, asked for 3"),
               std::string::npos);
   }
+}
+
+TEST(Infer, RunsNonZeroOfAConstantAndRefusesTheRest) {
+  ModelBuilder known;
+  known.input("x", {3, 2});
+  known.constant("mask", Tensor::of<std::int64_t>(std::vector<std::int64_t>{0, 1, 1}, {3}));
+  known.node("NonZero", {"mask"}, {"positions"});
+  known.node("Gather", {"x", "positions"}, {"y"}).output("y");
+  model::Graph graph = known.graph();
+  model::infer(graph, {.batch = 0});
+  EXPECT_EQ(graph.outputs()[0]->shape, (Shape{1, 2, 2}));
+  ModelBuilder open;
+  open.input("x", {3, 2}).node("NonZero", {"x"}, {"y"}).output("y");
+  model::Graph refused = open.graph();
+  testing::expect_error(
+      ErrorCode::kModelUnsupported,
+      {"node '/NonZero_y' (NonZero): the size of its output depends on the picture"},
+      [&] { model::infer(refused, {.batch = 0}); });
 }
 
 }  // namespace

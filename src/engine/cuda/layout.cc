@@ -6,6 +6,7 @@
 
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
+#include "model/attention.h"
 #include "model/convert.h"
 #include "model/geometry.h"
 
@@ -17,6 +18,7 @@ using compiler::ints_of;
 using compiler::packed_like;
 using compiler::permuted;
 using compiler::reshape_strides;
+using compiler::same_strides;
 using model::Graph;
 using model::Ints;
 using model::Node;
@@ -25,11 +27,11 @@ using model::Value;
 
 bool is_float_value(const Value* value) { return model::is_float(value->dtype); }
 
-// What fills the tensor cores. A convolution to a single channel (the fixed one that sums YOLO's
-// box distribution) is arithmetic on results.
+// What fills the tensor cores. A convolution to a single channel without bias (the fixed one that
+// sums YOLO's box distribution) is arithmetic on results.
 bool is_heavy(const Node& node) {
   switch (node.op()) {
-    case Op::kConv: return node.output()->shape.size() < 2 || node.output()->shape[1] > 1;
+    case Op::kConv: return node.output()->shape[1] > 1 || node.has_input(2);
     case Op::kConvTranspose:
     case Op::kGemm:
     case Op::kMatMul:
@@ -70,20 +72,62 @@ const Value* largest_input(const Node& node) {
   return largest;
 }
 
-// All outputs of one Split along the Concat's axis, in order, from input `first` on: its input can
-// then lie in the Concat itself and nothing moves (YOLO's C2f and C3k2).
-const Node* whole_split(const Node& concat, std::size_t first) {
-  const Node* split = compiler::producer(concat.inputs()[first], Op::kSplit);
-  if (!split) return nullptr;
-  const auto rank = concat.output()->rank();
-  if (model::wrap_axis(split->attributes.get_int("axis", 0), rank) !=
-      model::wrap_axis(concat.attributes.get_int("axis", 0), rank)) {
-    return nullptr;
+// A run of a Concat's inputs that is one value cut up along the axis, in order, by a Split or by
+// Slices: the value can then lie in the Concat itself and nothing moves (YOLO's C2f and C3k2).
+struct Cut {
+  const Value* source = nullptr;
+  std::size_t parts = 0;
+};
+
+bool is_cutter(const Node* node) {
+  return node && (node->op() == Op::kSplit || node->op() == Op::kSlice);
+}
+
+std::optional<Cut> whole_cut(const Node& concat, std::size_t first, std::size_t axis) {
+  const auto& inputs = concat.inputs();
+  const Node* cutter = inputs[first]->producer();
+  if (!is_cutter(cutter)) return std::nullopt;
+  Cut cut{cutter->input(0), 0};
+  if (cut.source->rank() != concat.output()->rank()) return std::nullopt;
+  const Shape packed = packed_strides(cut.source->shape);
+  std::int64_t position = 0;
+  while (position < cut.source->shape[axis]) {
+    if (first + cut.parts == inputs.size()) return std::nullopt;
+    const Value* part = inputs[first + cut.parts++];
+    const Node* node = part->producer();
+    if (!is_cutter(node) || node->input(0) != cut.source) return std::nullopt;
+    const auto at = std::find(node->outputs().begin(), node->outputs().end(), part);
+    const auto view =
+        strided_view(*node, static_cast<std::size_t>(at - node->outputs().begin()), packed);
+    Shape expected = cut.source->shape;
+    expected[axis] = part->shape[axis];
+    if (!view || view->strides != packed || view->offset != position * packed[axis] ||
+        part->shape != expected) {
+      return std::nullopt;
+    }
+    position += part->shape[axis];
   }
-  const auto& parts = split->outputs();
-  if (parts.size() > concat.inputs().size() - first) return nullptr;
-  const auto at = concat.inputs().begin() + static_cast<std::ptrdiff_t>(first);
-  return std::equal(parts.begin(), parts.end(), at) ? split : nullptr;
+  return cut;
+}
+
+// Where attention writes best, and what projections read: a token's heads side by side.
+Shape attention_strides(const Node& node) {
+  const Shape& y = node.output()->shape;
+  const Ints layouts = node.attributes.get_ints("layouts");
+  const auto layout = layouts.size() == 4 ? static_cast<model::AttentionLayout>(layouts[3])
+                      : y.size() == 3     ? model::AttentionLayout::kTokenMerged
+                                          : model::AttentionLayout::kHeadTokenDepth;
+  switch (layout) {
+    case model::AttentionLayout::kHeadTokenDepth: return {y[1] * y[2] * y[3], y[3], y[1] * y[3], 1};
+    case model::AttentionLayout::kHeadDepthToken: return {y[1] * y[2] * y[3], y[2], 1, y[1] * y[2]};
+    default: return packed_strides(y);
+  }
+}
+
+bool feeds_pictures(const Value* value) {
+  return value->rank() == 4 &&
+         std::any_of(value->readers().begin(), value->readers().end(),
+                     [](const Node* reader) { return makes_pictures(reader->op()); });
 }
 
 // Whether the kernels of a node write such strides themselves; one that does not costs a copy.
@@ -91,12 +135,13 @@ bool writes(const Node& node, const Shape& strides) {
   const Shape& shape = node.output()->shape;
   switch (node.op()) {
     case Op::kConv:
+      return shape.size() == 4 && compiler::image_pixel_stride(shape, strides).has_value();
     case Op::kMaxPool:
     case Op::kAveragePool: return shape.size() == 4 && compiler::pixel_stride(shape, strides);
     case Op::kMatMul:
     case Op::kGemm:
     case Op::kLayerNormalization: return compiler::row_stride(shape, strides).has_value();
-    case Op::kAttention: return compiler::is_packed(shape, strides);
+    case Op::kAttention: return same_strides(shape, strides, attention_strides(node));
     default: return true;
   }
 }
@@ -194,7 +239,8 @@ bool Layout::is_view(const Node* node) const {
     if (!y) continue;
     const auto view = strided_view(*node, i, storage(x).strides);
     const Storage& place = storage(y);
-    if (!view || place.root != storage(x).root || place.strides != view->strides ||
+    if (!view || place.root != storage(x).root ||
+        !same_strides(y->shape, place.strides, view->strides) ||
         place.offset != storage(x).offset + view->offset) {
       return false;
     }
@@ -252,6 +298,8 @@ void Layout::prefer_strides(const Graph& graph) {
       const Value* like = largest_input(*node);
       if (makes_pictures(node->op()) && y->rank() == 4) {
         preferred_[y] = channels_last(y->shape);
+      } else if (node->op() == Op::kAttention && i == 0) {
+        preferred_[y] = attention_strides(*node);
       } else if (like && node->op() != Op::kMatMul && node->op() != Op::kGemm &&
                  node->op() != Op::kReshape) {
         preferred_[y] = packed_like(y->shape, like->shape, preferred_.at(like));
@@ -289,9 +337,10 @@ bool Layout::place(const Value* value, const Storage& where, DType wanted) {
     case Op::kExpand:
     case Op::kSplit:
     case Op::kSlice:
-    case Op::kGather:
     case Op::kDropout: return false;
     default:
+      if (x && strided_view(*node, 0, packed_strides(x->shape)))
+        return false;  // Gather of one position
       if (node->outputs().size() != 1 || !writes(*node, where.strides)) return false;
   }
   placed_[value] = where;
@@ -317,11 +366,11 @@ void Layout::place_in_readers(const Graph& graph) {
     std::int64_t offset = whole.offset;
     for (std::size_t i = 0; i < concat.inputs().size();) {
       const Value* part = concat.inputs()[i];
-      const Node* split = whole_split(concat, i);
+      const std::optional<Cut> cut = whole_cut(concat, i, axis);
       const Storage where{whole.root, offset, whole.strides};
-      if (split && place(split->input(0), where, dtype(y))) {
-        part = split->input(0);
-        i += split->outputs().size();
+      if (cut && place(cut->source, where, dtype(y))) {
+        part = cut->source;
+        i += cut->parts;
       } else {
         place(part, where, dtype(y));
         ++i;
@@ -348,9 +397,10 @@ void Layout::resolve(const Graph& graph) {
       if (view && dtype(x) == dtype(y)) {
         storage_[y] = {storage(x).root, storage(x).offset + view->offset, view->strides};
       } else {
-        // What was meant as a view but cannot be one starts anew, row-major.
+        // What was meant as a view but cannot be one starts anew, row-major or as its readers want.
         const bool meant = x && strided_view(*node, i, packed_strides(x->shape));
-        storage_[y] = {y, 0, meant ? packed_strides(y->shape) : preferred_.at(y)};
+        const Shape anew = feeds_pictures(y) ? channels_last(y->shape) : packed_strides(y->shape);
+        storage_[y] = {y, 0, meant ? anew : preferred_.at(y)};
       }
     }
   }

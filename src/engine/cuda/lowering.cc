@@ -12,7 +12,6 @@
 #include "compiler/strided.h"
 #include "model/convert.h"
 #include "model/cost.h"
-#include "model/cost.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -204,6 +203,13 @@ Operand Lowering::write_picture(const Value* value, DType wanted) {
   return fitted(value, wanted,
                 compiler::pixel_stride(value->shape, layout_.storage(value).strides).has_value(),
                 compiler::channels_last(value->shape));
+}
+
+Operand Lowering::write_images(const Value* value, DType wanted) {
+  return fitted(
+      value, wanted,
+      compiler::image_pixel_stride(value->shape, layout_.storage(value).strides).has_value(),
+      compiler::channels_last(value->shape));
 }
 
 Operand Lowering::scratch(DType dtype, const Shape& shape) {

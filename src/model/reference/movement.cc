@@ -20,20 +20,6 @@ Ints optional_ints(const KernelContext& c, std::size_t index) {
   return c.has(index) ? to_ints(c.in(index)) : Ints();
 }
 
-// Where position i of a padded axis reads: a position of the input, or -1 for the constant.
-std::int64_t padded_source(const std::string& mode, std::int64_t i, std::int64_t size) {
-  if (i >= 0 && i < size) return i;
-  if (mode == "edge") return std::clamp<std::int64_t>(i, 0, size - 1);
-  if (mode == "wrap") return ((i % size) + size) % size;
-  if (mode == "reflect") {  // mirrors without repeating the border, as often as needed
-    if (size == 1) return 0;
-    const std::int64_t period = 2 * (size - 1);
-    const std::int64_t phase = ((i % period) + period) % period;
-    return phase < size ? phase : period - phase;
-  }
-  return -1;
-}
-
 // y[position] = x[source[axis][position]] with `fill` where any source is -1.
 void gather_axes(const KernelContext& c, const std::vector<Ints>& sources, const void* fill) {
   const Bytes x(c.in(0));

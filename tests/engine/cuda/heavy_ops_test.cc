@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions, products, pools and attention from node to step: which kernel, how weights are
-// packed, where operands lie. Steps run on the host, against the reference interpreter.
+// packed, where operands lie. Steps run on the host, and on the GPU where there is one, against the
+// reference interpreter.
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -9,9 +10,11 @@
 
 #include "compiler/compile_graph.h"
 #include "compiler/passes.h"
+#include "core/cuda/device_info.h"
 #include "engine/cuda/conv_tactics.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/epilogue.h"
+#include "engine/cuda/run_on_gpu.h"
 #include "engine/cuda/run_on_host.h"
 #include "model/attention.h"
 #include "model/model_builder.h"
@@ -78,7 +81,7 @@ std::vector<Tensor> list(Each&&... each) {
   return tensors;
 }
 
-// Steps on the host against the reference, with and without passes, in both precisions.
+// Steps against the reference, with and without passes, in both precisions.
 void expect_right(const ModelBuilder& model, const std::vector<Tensor>& inputs,
                   double half_tolerance = 4e-3) {
   const std::vector<Tensor> expected = model::run_graph(model.graph(), inputs);
@@ -88,8 +91,11 @@ void expect_right(const ModelBuilder& model, const std::vector<Tensor>& inputs,
       const bool half = precision == Precision::kFloat16;
       SCOPED_TRACE(std::string(passes ? "with" : "without") + " passes, " +
                    (half ? "FP16" : "FP32"));
-      expect_near(testing::run_on_host(graph, precision, inputs, true), expected,
-                  half ? half_tolerance : 2e-5);
+      const double tolerance = half ? half_tolerance : 2e-5;
+      expect_near(testing::run_on_host(graph, precision, inputs, true), expected, tolerance);
+      if (cuda::device_count() == 0) continue;
+      SCOPED_TRACE("on the GPU");
+      expect_near(testing::run_on_gpu(graph, precision, inputs), expected, tolerance);
     }
   }
 }
@@ -171,6 +177,26 @@ TEST(ConvLowering, IsRightInsideANetwork) {
   expect_right(inner_conv_model({8, 12, 2, 2}, window({2, 2}, {0, 0, 0, 0}), 12), x, 6e-3);
 }
 
+// Squeeze-and-excitation: a gate of a few numbers a picture, without packing steps.
+TEST(ConvLowering, GatesRunOnPlainArithmetic) {
+  ModelBuilder model(20);
+  model.input("x", {2, 8, 6, 6}).weights("w", {16, 8, 1, 1}, 1, 0.3F);
+  model.weights("down", {1, 16, 1, 1}, 2, 0.3F).weights("up", {16, 1, 1, 1}, 3, 0.3F);
+  model.weights("v", {8, 16, 1, 1}, 4, 0.2F);
+  model.node("Conv", {"x", "w"}, {"a"})
+      .node("GlobalAveragePool", {"a"}, {"p"})
+      .node("Conv", {"p", "down"}, {"d"})
+      .node("Relu", {"d"}, {"r"})
+      .node("Conv", {"r", "up"}, {"u"})
+      .node("Sigmoid", {"u"}, {"s"})
+      .node("Mul", {"a", "s"}, {"m"})
+      .node("Conv", {"m", "v"}, {"y"})
+      .output("y");
+  EXPECT_EQ(kernels_of(model), (Names{"pack", "conv", "global_pool", "conv_strided", "conv_strided",
+                                      "pointwise", "conv", "copy"}));
+  expect_right(model, list(noise({2, 8, 6, 6}, 4)), 6e-3);
+}
+
 // Conv -> SiLU, plus the block's input: the residual of YOLO's bottleneck, into a Concat.
 TEST(ConvLowering, FusesActivationAndResidualAndWritesIntoAConcat) {
   ModelBuilder model(20);
@@ -191,6 +217,47 @@ TEST(ConvLowering, FusesActivationAndResidualAndWritesIntoAConcat) {
   EXPECT_EQ(steps[2].epilogue.residual, model::Epilogue::Residual::kAfterActivation);
   EXPECT_EQ(steps[2].outputs[0].strides[3], 32);  // a slice of the Concat's pixels
   expect_right(model, list(noise({1, 8, 6, 6}, 4)), 6e-3);
+}
+
+// C3k2 as exported with a dynamic batch: halves by Slice, then all of them and one more joined.
+TEST(ConvLowering, MovesNothingWhereSlicesCutAWholeValue) {
+  for (const bool swapped : {false, true}) {
+    ModelBuilder model(20);
+    model.input("x", {1, 8, 6, 6}).weights("w0", {32, 8, 1, 1}, 1, 0.3F);
+    model.weights("w1", {16, 16, 1, 1}, 2, 0.2F).weights("w2", {8, 48, 1, 1}, 3, 0.2F);
+    model.ints("zero", {0}).ints("half", {16}).ints("all", {32}).ints("axis", {1});
+    model.node("Conv", {"x", "w0"}, {"a"})
+        .node("Slice", {"a", "zero", "half", "axis"}, {"a0"})
+        .node("Slice", {"a", "half", "all", "axis"}, {"a1"})
+        .node("Conv", {"a1", "w1"}, {"c"})
+        .node("Concat", swapped ? Names{"a1", "a0", "c"} : Names{"a0", "a1", "c"}, {"k"},
+              attributes({{"axis", I{1}}}))
+        .node("Conv", {"k", "w2"}, {"y"})
+        .output("y");
+    const Names kernels = kernels_of(model);
+    // The last copy brings the output into the caller's order.
+    EXPECT_EQ(std::count(kernels.begin(), kernels.end(), "copy"), swapped ? 3 : 1);
+    expect_right(model, list(noise({1, 8, 6, 6}, 4)), 6e-3);
+  }
+}
+
+// Patches to tokens behind a class token: ViT's embedding, at a batch where axes of length 1 hide.
+TEST(ConvLowering, WritesTokensIntoTheirSequence) {
+  for (const I batch : {1, 2}) {
+    ModelBuilder model(20);
+    model.input("x", {batch, 3, 8, 8}).weights("w", {16, 3, 4, 4}, 1, 0.2F);
+    model.ints("flat", {batch, 16, 4}).weights("class", {batch, 1, 16}, 2);
+    model.weights("v", {16, 8}, 3, 0.2F);
+    model.node("Conv", {"x", "w"}, {"a"}, attributes({{"strides", Ints{4, 4}}}))
+        .node("Reshape", {"a", "flat"}, {"f"})
+        .node("Transpose", {"f"}, {"t"}, attributes({{"perm", Ints{0, 2, 1}}}))
+        .node("Concat", {"class", "t"}, {"s"}, attributes({{"axis", I{1}}}))
+        .node("MatMul", {"s", "v"}, {"y"})
+        .output("y");
+    const Names kernels = kernels_of(model);
+    EXPECT_EQ(std::count(kernels.begin(), kernels.end(), "copy"), batch) << batch;
+    expect_right(model, list(noise({batch, 3, 8, 8}, 4)), 6e-3);
+  }
 }
 
 TEST(ConvWork, MergesTheFewestGroups) {
@@ -238,6 +305,16 @@ TEST(MatMulLowering, RunsOnTheTileKernelWithConstants) {
   EXPECT_EQ(steps[1].epilogue.activation, model::Op::kGelu);
   EXPECT_EQ(steps[1].inputs[0].shape, (Shape{10, 16, 1, 1}));
   expect_right(model, list(noise({2, 5, 16}, 4)));
+}
+
+// Four row axes, none of which merge: put in order before they are packed.
+TEST(MatMulLowering, TakesRowsInAnyOrder) {
+  ModelBuilder model(20);
+  model.input("x", {2, 3, 2, 4, 8}).weights("w", {8, 16}, 1, 0.2F);
+  model.node("Transpose", {"x"}, {"t"}, attributes({{"perm", Ints{3, 2, 1, 0, 4}}}))
+      .node("MatMul", {"t", "w"}, {"y"})
+      .output("y");
+  expect_right(model, list(noise({2, 3, 2, 4, 8}, 4)));
 }
 
 TEST(MatMulLowering, RefusesIntegers) {
@@ -367,6 +444,29 @@ TEST(AttentionLowering, JoinsThePast) {
   model.output("y").output("nk").output("nv");
   expect_right(model, list(noise({1, 2, 3, 8}, 1), noise({1, 2, 4, 8}, 2), noise({1, 2, 4, 8}, 3),
                            noise({1, 2, 5, 8}, 4), noise({1, 2, 5, 8}, 5)));
+}
+
+// Exporters expand masks: what repeats is kept once, and a mask of zeros not at all.
+TEST(AttentionLowering, KeepsOfConstantMasksWhatDiffers) {
+  const auto mask_of = [](const std::vector<float>& row) {
+    ModelBuilder model(23);
+    model.input("q", {1, 3, 16}).input("k", {1, 4, 16}).input("v", {1, 4, 16});
+    std::vector<float> expanded;
+    for (int i = 0; i < 2 * 3; ++i) expanded.insert(expanded.end(), row.begin(), row.end());
+    model.floats("m", {1, 2, 3, 4}, expanded);
+    model.node("Attention", {"q", "k", "v", "m"}, {"y"},
+               attributes({{"q_num_heads", I{2}}, {"kv_num_heads", I{2}}}));
+    model.output("y");
+    expect_right(model, list(noise({1, 3, 16}, 1), noise({1, 4, 16}, 2), noise({1, 4, 16}, 3)));
+    for (const compiler::Step& step : steps_of(model, Precision::kFloat16)) {
+      if (step.kernel == "attention") return step.inputs[3];
+    }
+    ADD_FAILURE() << "no attention";
+    return compiler::Operand{};
+  };
+  EXPECT_EQ(mask_of({0, -1, 2, 0}).strides, (Shape{0, 0, 0, 1}));
+  EXPECT_TRUE(mask_of({0, 0, 0, 0}).is_absent());
+  EXPECT_EQ(mask_of({-1, -1, -1, -1}).strides, (Shape{0, 0, 0, 0}));
 }
 
 // YOLO's C2PSA: heads and depths are channels of a picture.

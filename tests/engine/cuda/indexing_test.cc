@@ -3,6 +3,7 @@
 // by the kernels' own code, as it stands, with interleaved pictures, and with half-precision
 // activations, against the reference interpreter.
 #include <cmath>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -61,8 +62,9 @@ INSTANTIATE_TEST_SUITE_P(All, Indexing, ::testing::ValuesIn(testing::indexing_ca
 
 // What is only strides in disguise must not become more than copies.
 TEST(IndexingLowering, CopiesWhereStridesSayIt) {
-  const auto kernel_of = [](const char* op, std::vector<std::string> inputs,
-                            const model::Attributes& how) {
+  const std::set<std::string> copy{"copy"};
+  const auto kernels_of = [](const char* op, std::vector<std::string> inputs,
+                             const model::Attributes& how) {
     ModelBuilder model(20);
     model.input("x", {1, 8, 6, 6});
     model.ints("two", {2, 4});
@@ -71,19 +73,19 @@ TEST(IndexingLowering, CopiesWhereStridesSayIt) {
     model.floats("twice", {4}, std::vector<float>{1, 1, 2, 2});
     model.node(op, inputs, {"y"}, how);
     model.output("y");
-    const std::vector<compiler::Step> steps = steps_of(model);
-    EXPECT_EQ(steps.size(), 1U) << op;
-    return steps.at(0).kernel;
+    std::set<std::string> kernels;
+    for (const compiler::Step& step : steps_of(model)) kernels.insert(step.kernel);
+    return kernels;
   };
-  EXPECT_EQ(kernel_of("Resize", {"x", "", "twice"},
-                      attributes({{"mode", std::string("nearest")},
-                                  {"coordinate_transformation_mode", std::string("asymmetric")},
-                                  {"nearest_mode", std::string("floor")}})),
-            "copy");
-  EXPECT_EQ(kernel_of("Gather", {"x", "two"}, attributes({{"axis", I{1}}})), "copy");
-  EXPECT_EQ(kernel_of("Tile", {"x", "tiles"}, {}), "copy");
-  EXPECT_EQ(kernel_of("Pad", {"x", "crop"}, {}), "copy");
-  EXPECT_EQ(kernel_of("DepthToSpace", {"x"}, attributes({{"blocksize", I{2}}})), "copy");
+  EXPECT_EQ(kernels_of("Resize", {"x", "", "twice"},
+                       attributes({{"mode", std::string("nearest")},
+                                   {"coordinate_transformation_mode", std::string("asymmetric")},
+                                   {"nearest_mode", std::string("floor")}})),
+            copy);
+  EXPECT_EQ(kernels_of("Gather", {"x", "two"}, attributes({{"axis", I{1}}})), copy);
+  EXPECT_EQ(kernels_of("Tile", {"x", "tiles"}, {}), copy);
+  EXPECT_EQ(kernels_of("Pad", {"x", "crop"}, {}), copy);
+  EXPECT_EQ(kernels_of("DepthToSpace", {"x"}, attributes({{"blocksize", I{2}}})), copy);
 }
 
 TEST(IndexingLowering, SearchesOnlyAmongUpdatesThatMayMeet) {
@@ -121,6 +123,21 @@ TEST(IndexingLowering, SaysWhatItCannotDo) {
   pad.input("x", {5}).ints("pads", {1, 1}).input("value", {1});
   pad.node("Pad", {"x", "pads", "value"}, {"y"});
   expect_refusal({"/Pad_y", "its fill value must be known when the plan is built"}, pad);
+}
+
+TEST(IndexingLowering, RefusesWhat32BitsDoNotCount) {
+  ModelBuilder tile(20);
+  tile.input("x", {1, 65536}).ints("r", {65536, 1});
+  tile.node("Tile", {"x", "r"}, {"y"}).output("y");
+  testing::expect_error(ErrorCode::kModelUnsupported,
+                        {"/Tile_y", "[65536, 1, 1, 65536] spans 2^31 elements or more"},
+                        [&] { steps_of(tile); });
+  ModelBuilder pad(20);
+  pad.input("x", {65536, 32767}).ints("p", {0, 1, 0, 1});
+  pad.node("Pad", {"x", "p"}, {"y"}).output("y");
+  testing::expect_error(ErrorCode::kModelUnsupported,
+                        {"/Pad_y", "[65536, 32769] spans 2^31 elements or more"},
+                        [&] { steps_of(pad); });
 }
 
 TEST(TopKPlan, SelectsBeforeItSortsLongRows) {

@@ -32,6 +32,9 @@ struct ConvParams {
   int residual_stride = 0;  ///< elements from one pixel to the next
   void* output = nullptr;
   int output_stride = 0;  ///< elements from one pixel to the next
+  /// Elements from one image to the next, where that is not all its pixels; else 0. Tile and direct
+  /// kernels only.
+  std::int64_t output_image_stride = 0;
   int batch = 1;
   int in_height = 0, in_width = 0;  ///< after upsampling
   int in_channels = 0;              ///< of one group

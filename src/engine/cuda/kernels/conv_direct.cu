@@ -71,10 +71,15 @@ __global__ void __launch_bounds__(kThreads)
     float value[1] = {p.residual_before_activation ? sum + residual : sum};
     activate(value, p.activation);
     if (!p.residual_before_activation) value[0] += residual;
+    std::int64_t to = pixel * p.output_stride + channel;
+    if (p.output_image_stride != 0) {
+      to = image * p.output_image_stride +
+           (static_cast<std::int64_t>(y) * p.out_width + x) * p.output_stride + channel;
+    }
     if (p.output_fp32) {
-      static_cast<float*>(p.output)[pixel * p.output_stride + channel] = value[0];
+      static_cast<float*>(p.output)[to] = value[0];
     } else {
-      static_cast<T*>(p.output)[pixel * p.output_stride + channel] = static_cast<T>(value[0]);
+      static_cast<T*>(p.output)[to] = static_cast<T>(value[0]);
     }
   }
 }

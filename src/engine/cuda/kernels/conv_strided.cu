@@ -62,6 +62,8 @@ __device__ __forceinline__ void add_taps(const ConvStridedParams& p, const Posit
         }
         const std::int64_t tap = (i * p.kernel[1] + j) * p.kernel[2] + k;
         const float* weight = p.weight + tap * p.in_channels * channels + at.channel;
+        // Eight loads in flight: a gate's single pixel is nothing but waiting.
+#pragma unroll 8
         for (int c = 0; c < p.in_channels; ++c) {
           const float w = weight[static_cast<std::int64_t>(c) * channels];
 #pragma unroll

@@ -132,6 +132,23 @@ class TileLoader {
     weight_chunks_left_ -= Shape::kChunks;
   }
 
+  /// Asks L2 for the weights of the steps behind the first `loaded`, one line of 128 bytes a call.
+  __device__ __forceinline__ void prefetch_weights(int loaded, int steps) const {
+    if (threadIdx.x % (Shape::kChunks < 8 ? Shape::kChunks : 8) != 0) return;
+#pragma unroll 1
+    for (int step = 0; step < steps - loaded; ++step) {
+#pragma unroll
+      for (int i = 0; i < Shape::kPassesN; ++i) {
+        if (Shape::kN % Shape::kRowsPerPass != 0 && row_ + i * Shape::kRowsPerPass >= Shape::kN)
+          break;
+        if (i * Shape::kRowsPerPass < weight_rows_left_ &&
+            weight_chunks_left_ > step * Shape::kChunks) {
+          prefetch_to_l2(weight_ + i * weight_row_step_ + step * Shape::kK);
+        }
+      }
+    }
+  }
+
   __device__ __forceinline__ void load_pixels(std::uint32_t stage) {
     const int channel = first_channel_ + cursor_.chunk * 8;
     const int dy = cursor_.y * p_.dilation_y, dx = cursor_.x * p_.dilation_x;
@@ -328,7 +345,13 @@ struct OutputItem {
   }
 
   __device__ __forceinline__ void store(const ConvParams& p, const float (&value)[8]) const {
-    const std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
+    std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
+    if (p.output_image_stride != 0) {
+      const int image = p.by_image_pixels.divide(m);
+      const int pixel = m - image * static_cast<int>(p.by_image_pixels.divisor);
+      to = image * p.output_image_stride + static_cast<std::size_t>(pixel) * p.output_stride +
+           channel;
+    }
     __half* halves = static_cast<__half*>(p.output) + to;
     float* floats = static_cast<float*>(p.output) + to;
     if (p.vector_store) {
@@ -376,6 +399,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
   for (int s = 0; s < Shape::kStages - 1; ++s) {
     if (s < steps) loader.load_weights(base + s * Shape::kStageBytes);
   }
+  // The rest of them comes as far as L2; one block for all that share them.
+  if (m_tile == 0) loader.prefetch_weights(Shape::kStages - 1, steps);
   static_assert(Shape::kN <= Shape::kThreads);
   if (const int i = static_cast<int>(threadIdx.x); i < Shape::kN) {
     const int n = n_tile * Shape::kN + i;

@@ -17,8 +17,7 @@ CopyParams make_copy(const Shape& shape, const Shape& input_strides, const Shape
 }
 
 int TiledCopyParams::blocks() const {
-  return rest.count *
-         static_cast<int>(tiles_along_output.divisor * tiles_along_input.divisor);
+  return rest.count * static_cast<int>(tiles_along_output.divisor * tiles_along_input.divisor);
 }
 
 std::optional<TiledCopyParams> make_tiled_copy(const CopyParams& params) {

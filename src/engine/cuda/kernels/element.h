@@ -2,6 +2,7 @@
 // Elements of any dtype, read and written as what kernels compute in: float or int64.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -15,15 +16,12 @@
 namespace peregrine::cuda {
 
 /// ONNX's Cast of a float: towards zero, NaN gives 0, what does not fit the nearest that does.
-PEREGRINE_HOST_DEVICE std::int64_t truncated(float x) {
+template <typename Float>
+PEREGRINE_HOST_DEVICE std::int64_t truncated(Float x) {
   if (x != x) return 0;
-#ifdef __CUDA_ARCH__
-  return __float2ll_rz(x);
-#else
-  if (x >= 0x1p63F) return std::numeric_limits<std::int64_t>::max();
-  if (x < -0x1p63F) return std::numeric_limits<std::int64_t>::min();
+  if (x >= Float(0x1p63)) return std::numeric_limits<std::int64_t>::max();
+  if (x < Float(-0x1p63)) return std::numeric_limits<std::int64_t>::min();
   return static_cast<std::int64_t>(x);
-#endif
 }
 
 /// To: float, int64 or a storage type; From likewise. Floats become integers through 64 bits, so
@@ -45,7 +43,7 @@ PEREGRINE_HOST_DEVICE To converted(From from) {
   } else if constexpr (std::is_same_v<To, bool>) {
     return from != From(0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    return static_cast<To>(truncated(static_cast<float>(from)));
+    return static_cast<To>(truncated(from));
   } else {
     return static_cast<To>(from);
   }
@@ -135,6 +133,41 @@ PEREGRINE_HOST_DEVICE void store_pack(void* base, DType dtype, int at, const Fro
   PEREGRINE_UNROLL
   for (int k = 0; k < N; ++k) store_any(base, dtype, at + k, from[k]);
 }
+
+/// N consecutive floats as they lie in memory: asked for early, converted where they are needed, so
+/// that several loads are under way at once. Addresses as for `Pack`.
+template <int N>
+struct EarlyPack {
+  std::uint32_t words[N];
+
+  PEREGRINE_HOST_DEVICE static bool suits(DType dtype) {
+    return dtype == DType::kFloat32 || dtype == DType::kFloat16;
+  }
+  PEREGRINE_HOST_DEVICE void load(const void* base, DType dtype, int at) {
+    if (dtype == DType::kFloat32) {
+      get<N>(static_cast<const float*>(base) + at);
+    } else {
+      get<N / 2>(static_cast<const __half*>(base) + at);
+    }
+  }
+  PEREGRINE_HOST_DEVICE void unpack(DType dtype, float (&to)[N]) const {
+    const bool whole = dtype == DType::kFloat32;
+    PEREGRINE_UNROLL
+    for (int k = 0; k < N; ++k) {
+      __half_raw half;
+      half.x = static_cast<std::uint16_t>(words[k / 2] >> (k % 2 * 16));
+      to[k] = whole ? std::bit_cast<float>(words[k]) : __half2float(__half(half));
+    }
+  }
+
+ private:
+  template <int Words>
+  PEREGRINE_HOST_DEVICE void get(const void* from) {
+    const auto pack = *static_cast<const Pack<std::uint32_t, Words>*>(from);
+    PEREGRINE_UNROLL
+    for (int k = 0; k < Words; ++k) words[k] = pack.values[k];
+  }
+};
 
 /// N elements at offsets of their own.
 template <typename To, int N>

@@ -113,36 +113,37 @@ struct GridSampleBody {
   using Params = GridSampleParams;
   static constexpr int kWidth = Vectors ? kVector<T> : 8;
 
+  static PEREGRINE_HOST_DEVICE float coordinate(const Params& p, int at) {
+    return p.half_grid ? __half2float(static_cast<const __half*>(p.grid)[at])
+                       : static_cast<const float*>(p.grid)[at];
+  }
+
   static PEREGRINE_HOST_DEVICE void run(const Params& p, int index) {
     int at[4];
     p.walk.offsets(index, at);
-    int indices[Params::kMaxAxes][Taps];
-    float weights[Params::kMaxAxes][Taps];
-    PEREGRINE_UNROLL
-    for (int axis = 0; axis < Params::kMaxAxes; ++axis) {
-      if (axis >= p.axes) {  // a picture of one plane
-        indices[axis][0] = 0;
-        weights[axis][0] = 1;
-        continue;
-      }
-      const int entry = at[2] + axis * p.entry_stride;
-      const float x = p.half_grid ? __half2float(static_cast<const __half*>(p.grid)[entry])
-                                  : static_cast<const float*>(p.grid)[entry];
-      sampling::axis_taps<Taps>(p, x, p.size[axis], indices[axis], weights[axis]);
+    // Apart, so that what is indexed by constants stays in registers.
+    int columns[Taps], rows[Taps], planes[Taps] = {};
+    float column_weights[Taps], row_weights[Taps], plane_weights[Taps] = {1};
+    sampling::axis_taps<Taps>(p, coordinate(p, at[2]), p.size[0], columns, column_weights);
+    sampling::axis_taps<Taps>(p, coordinate(p, at[2] + p.entry_stride), p.size[1], rows,
+                              row_weights);
+    if (p.axes == 3) {
+      sampling::axis_taps<Taps>(p, coordinate(p, at[2] + 2 * p.entry_stride), p.size[2], planes,
+                                plane_weights);
     }
     const int channels = p.channels - at[3] < kWidth ? p.channels - at[3] : kWidth;
     const T* from = static_cast<const T*>(p.input) + at[1];
     float sum[kWidth] = {};
     for (int k = 0; k < (p.axes == 3 ? Taps : 1); ++k) {
-      if (indices[2][k] < 0) continue;
+      if (planes[k] < 0) continue;
       PEREGRINE_UNROLL
       for (int j = 0; j < Taps; ++j) {
         PEREGRINE_UNROLL
         for (int i = 0; i < Taps; ++i) {
-          if (indices[1][j] < 0 || indices[0][i] < 0) continue;
-          const T* pixel = from + indices[0][i] * p.stride[0] + indices[1][j] * p.stride[1] +
-                           indices[2][k] * p.stride[2];
-          const float weight = weights[0][i] * weights[1][j] * weights[2][k];
+          if (rows[j] < 0 || columns[i] < 0) continue;
+          const T* pixel =
+              from + columns[i] * p.stride[0] + rows[j] * p.stride[1] + planes[k] * p.stride[2];
+          const float weight = column_weights[i] * row_weights[j] * plane_weights[k];
           if constexpr (Vectors) {
             add_weighted<T, kWidth>(pixel, weight, sum);
           } else {

@@ -5,7 +5,7 @@
 #ifdef __CUDACC__
 #define PEREGRINE_HOST_DEVICE __host__ __device__ __forceinline__
 /// For what is rarely called: a call costs less than its code in every kernel's instruction cache.
-#define PEREGRINE_HOST_DEVICE_CALL __host__ __device__ __noinline__
+#define PEREGRINE_HOST_DEVICE_CALL inline __host__ __device__ __noinline__
 #else
 #define PEREGRINE_HOST_DEVICE inline
 #define PEREGRINE_HOST_DEVICE_CALL inline

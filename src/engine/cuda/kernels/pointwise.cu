@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(kThreads)
   let_next_kernel_start();
   const int group = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (group >= p.count / N) return;
-  const pointwise::Groups<N> access(p, group);
+  pointwise::Groups<N> access(p, group);
   wait_for_previous_kernel();
   pointwise::run<T, N>(p, access);
 }

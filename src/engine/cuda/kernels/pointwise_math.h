@@ -95,8 +95,7 @@ PEREGRINE_HOST_DEVICE_CALL std::int64_t seldom(PointwiseOp op, float alpha, floa
     case kBitwiseXor: return a ^ x;
     case kMod: return remainder(a, x, false);
     case kModTruncated: return remainder(a, x, true);
-    case kPow:
-      return static_cast<std::int64_t>(pow(static_cast<double>(a), static_cast<double>(x)));
+    case kPow: return truncated(pow(static_cast<double>(a), static_cast<double>(x)));
     case kShiftLeft: return shifted(a, x, true);
     case kShiftRight: return shifted(a, x, false);
     case kShrink: {
@@ -254,17 +253,26 @@ struct Positions {
   }
 };
 
-/// N elements of one group, contiguous (or repeated) in every tensor.
+/// N elements of one group, contiguous (or repeated) in every tensor. `begin` asks for the first
+/// two tensors at once, so that the chain waits for memory once and not at every instruction.
 template <int N>
 class Groups {
  public:
   PEREGRINE_HOST_DEVICE Groups(const PointwiseParams& p, int group)
       : p_(p), positions_(p, {group * N}) {}
+  PEREGRINE_HOST_DEVICE void begin() {
+    has_first_ = begin(first_, 0);
+    has_second_ = begin(second_, 1);
+  }
   template <typename T>
-  PEREGRINE_HOST_DEVICE void load(const PointwiseParams::StridedTensor& tensor, T (&to)[N]) const {
-    int at[1];
-    positions_.offsets(p_, tensor, at);
-    if (tensor.strides[0] != 0) return load_pack(to, tensor.data, tensor.dtype, at[0]);
+  PEREGRINE_HOST_DEVICE void load(int operand, T (&to)[N]) const {
+    const PointwiseParams::StridedTensor& tensor = p_.inputs[operand];
+    if constexpr (std::is_floating_point_v<T>) {
+      if (operand == 0 && has_first_) return first_.unpack(tensor.dtype, to);
+      if (operand == 1 && has_second_) return second_.unpack(tensor.dtype, to);
+    }
+    if (tensor.strides[0] != 0) return load_pack(to, tensor.data, tensor.dtype, offset(tensor));
+    const int at[1] = {offset(tensor)};
     T one[1];
     gather(one, tensor.data, tensor.dtype, at, {true});
     PEREGRINE_UNROLL
@@ -272,14 +280,28 @@ class Groups {
   }
   template <typename T>
   PEREGRINE_HOST_DEVICE void store(const T (&from)[N]) const {
-    int at[1];
-    positions_.offsets(p_, p_.output, at);
-    store_pack(p_.output.data, p_.output.dtype, at[0], from);
+    store_pack(p_.output.data, p_.output.dtype, offset(p_.output), from);
   }
 
  private:
+  PEREGRINE_HOST_DEVICE bool begin(EarlyPack<N>& pack, int operand) const {
+    const PointwiseParams::StridedTensor& tensor = p_.inputs[operand];
+    if (operand >= p_.input_count || p_.integers || tensor.strides[0] != 1 ||
+        !EarlyPack<N>::suits(tensor.dtype)) {
+      return false;
+    }
+    pack.load(tensor.data, tensor.dtype, offset(tensor));
+    return true;
+  }
+  PEREGRINE_HOST_DEVICE int offset(const PointwiseParams::StridedTensor& tensor) const {
+    int at[1];
+    positions_.offsets(p_, tensor, at);
+    return at[0];
+  }
   const PointwiseParams& p_;
   Positions<1> positions_;
+  EarlyPack<N> first_, second_;
+  bool has_first_ = false, has_second_ = false;
 };
 
 /// N elements `stride` apart in the linear order, anywhere in memory; those past the end idle.
@@ -291,8 +313,10 @@ class Scattered {
     PEREGRINE_UNROLL
     for (int k = 0; k < N; ++k) valid_[k] = linear[k] < p.count;
   }
+  PEREGRINE_HOST_DEVICE void begin() {}
   template <typename T>
-  PEREGRINE_HOST_DEVICE void load(const PointwiseParams::StridedTensor& tensor, T (&to)[N]) const {
+  PEREGRINE_HOST_DEVICE void load(int operand, T (&to)[N]) const {
+    const PointwiseParams::StridedTensor& tensor = p_.inputs[operand];
     int at[N];
     positions_.offsets(p_, tensor, at);
     gather(to, tensor.data, tensor.dtype, at, valid_);
@@ -311,25 +335,25 @@ class Scattered {
 };
 
 template <typename T, int N, typename Access>
-PEREGRINE_HOST_DEVICE void fetch(const PointwiseParams& p, const Access& access, int operand,
-                                 T number, T (&to)[N]) {
-  if (operand >= 0) return access.load(p.inputs[operand], to);
+PEREGRINE_HOST_DEVICE void fetch(const Access& access, int operand, T number, T (&to)[N]) {
+  if (operand >= 0) return access.load(operand, to);
   PEREGRINE_UNROLL
   for (int k = 0; k < N; ++k) to[k] = number;
 }
 
 /// Runs the chain for N elements.
 template <typename T, int N, typename Access>
-PEREGRINE_HOST_DEVICE void run(const PointwiseParams& p, const Access& access) {
+PEREGRINE_HOST_DEVICE void run(const PointwiseParams& p, Access access) {
   constexpr bool kReal = std::is_floating_point_v<T>;
   T a[N] = {};
+  access.begin();
   PEREGRINE_DO_NOT_UNROLL
   for (int step = 0; step < p.instruction_count; ++step) {
     const PointwiseInstruction& i = p.instructions[step];
     T x[N], y[N];
-    fetch(p, access, i.x, kReal ? T(i.x_real) : T(i.x_integer), x);
+    fetch(access, i.x, kReal ? T(i.x_real) : T(i.x_integer), x);
     if (i.y != PointwiseInstruction::kNothing) {
-      fetch(p, access, i.y, kReal ? T(i.y_real) : T(i.y_integer), y);
+      fetch(access, i.y, kReal ? T(i.y_real) : T(i.y_integer), y);
     }
     apply(i, a, x, y);
   }

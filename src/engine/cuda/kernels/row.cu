@@ -28,34 +28,29 @@ struct Row {
   float values[kPacks][kPack];
 };
 
-// The branch on the type stands outside, so that the loads of a row do not wait for each other.
-template <typename T, int kPacks>
-__device__ __forceinline__ void load_row_of(Row<kPacks>& row, const T* base, int lane, int width,
-                                            float otherwise) {
-  Pack<T, kPack> packs[kPacks];
+// A row that has been asked for: nothing waits for it before `unpack`.
+template <int kPacks>
+struct EarlyRow {
+  EarlyPack<kPack> packs[kPacks];
+
+  __device__ __forceinline__ void load(const RowTensor& tensor, int start, int lane, int width) {
 #pragma unroll
-  for (int i = 0; i < kPacks; ++i) {
-    const int at = (i * 32 + lane) * kPack;
-    if (at < width) packs[i] = *reinterpret_cast<const Pack<T, kPack>*>(base + at);
-  }
-#pragma unroll
-  for (int i = 0; i < kPacks; ++i) {
-    const bool valid = (i * 32 + lane) * kPack < width;
-#pragma unroll
-    for (int k = 0; k < kPack; ++k) {
-      row.values[i][k] = valid ? static_cast<float>(packs[i].values[k]) : otherwise;
+    for (int i = 0; i < kPacks; ++i) {
+      const int at = (i * 32 + lane) * kPack;
+      if (at < width) packs[i].load(tensor.data, tensor.dtype, start + at);
     }
   }
-}
-template <int kPacks>
-__device__ __forceinline__ void load_row(Row<kPacks>& row, const RowTensor& tensor, int start,
-                                         int lane, int width, float otherwise) {
-  if (tensor.dtype == DType::kFloat16) {
-    load_row_of(row, static_cast<const __half*>(tensor.data) + start, lane, width, otherwise);
-  } else {
-    load_row_of(row, static_cast<const float*>(tensor.data) + start, lane, width, otherwise);
+  __device__ __forceinline__ void unpack(Row<kPacks>& row, const RowTensor& tensor, int lane,
+                                         int width, float otherwise) const {
+#pragma unroll
+    for (int i = 0; i < kPacks; ++i) {
+      packs[i].unpack(tensor.dtype, row.values[i]);
+      if ((i * 32 + lane) * kPack < width) continue;
+#pragma unroll
+      for (int k = 0; k < kPack; ++k) row.values[i][k] = otherwise;
+    }
   }
-}
+};
 
 template <int kPacks>
 __device__ __forceinline__ void store_row(const Row<kPacks>& row, const RowTensor& tensor,
@@ -102,36 +97,33 @@ __device__ __forceinline__ void softmax(Row<kPacks>& row, bool logarithm) {
   each(row, [&](float& x, int, int) { x *= factor; });
 }
 
-// Scale and bias are asked for before the sums, and are there after them.
 template <int kPacks>
-__device__ __forceinline__ void normalize(Row<kPacks>& row, const NormalizeParams& p, int index,
-                                          int lane) {
+__device__ __forceinline__ void normalize(Row<kPacks>& row, const NormalizeParams& p, int lane,
+                                          const EarlyRow<kPacks>& scale,
+                                          const EarlyRow<kPacks>& bias) {
   const int width = p.rows.elements.count;
-  Row<kPacks> scale, bias;
-  if (p.scale.data) {
-    load_row(scale, p.scale, offset_of(index, p.rows.rows, p.scale.row_strides), lane, width, 0);
-  }
-  if (p.bias.data) {
-    load_row(bias, p.bias, offset_of(index, p.rows.rows, p.bias.row_strides), lane, width, 0);
-  }
   const float share = 1.0F / static_cast<float>(width);
   if (p.kind == Normalization::kLayer) {
     float sum = 0;
     each(row, [&](float& x, int, int) { sum += x; });
     const float mean = sum_of_warp(sum) * share;
-#pragma unroll
-    for (int i = 0; i < kPacks; ++i) {
-      if ((i * 32 + lane) * kPack >= width) break;  // what is past the end stays 0
-#pragma unroll
-      for (int k = 0; k < kPack; ++k) row.values[i][k] -= mean;
-    }
+    each(row, [&](float& x, int i, int) {
+      x = (i * 32 + lane) * kPack < width ? x - mean : 0.0F;  // what is past the end stays 0
+    });
   }
   float squares = 0;
   each(row, [&](float& x, int, int) { squares += x * x; });
   const float factor = rsqrtf(sum_of_warp(squares) * share + p.epsilon);
   each(row, [&](float& x, int, int) { x *= factor; });
-  if (p.scale.data) each(row, [&](float& x, int i, int k) { x *= scale.values[i][k]; });
-  if (p.bias.data) each(row, [&](float& x, int i, int k) { x += bias.values[i][k]; });
+  Row<kPacks> factors;
+  if (p.scale.data) {
+    scale.unpack(factors, p.scale, lane, width, 0);
+    each(row, [&](float& x, int i, int k) { x *= factors.values[i][k]; });
+  }
+  if (p.bias.data) {
+    bias.unpack(factors, p.bias, lane, width, 0);
+    each(row, [&](float& x, int i, int k) { x += factors.values[i][k]; });
+  }
 }
 
 template <int kPacks>
@@ -146,12 +138,20 @@ __global__ void __launch_bounds__(32 * kMaxWarps)
   const int to = offset_of(index, p.rows.rows, p.output.row_strides);
   const bool soft = p.kind == Normalization::kSoftmax || p.kind == Normalization::kLogSoftmax;
   wait_for_previous_kernel();
+  EarlyRow<kPacks> early, scale, bias;
+  early.load(p.input, from, lane, width);
+  if (p.scale.data) {
+    scale.load(p.scale, offset_of(index, p.rows.rows, p.scale.row_strides), lane, width);
+  }
+  if (p.bias.data) {
+    bias.load(p.bias, offset_of(index, p.rows.rows, p.bias.row_strides), lane, width);
+  }
   Row<kPacks> row;
-  load_row(row, p.input, from, lane, width, soft ? -INFINITY : 0.0F);
+  early.unpack(row, p.input, lane, width, soft ? -INFINITY : 0.0F);
   if (soft) {
     softmax(row, p.kind == Normalization::kLogSoftmax);
   } else {
-    normalize(row, p, index, lane);
+    normalize(row, p, lane, scale, bias);
   }
   store_row(row, p.output, to, lane, width);
 }

@@ -18,11 +18,6 @@ struct Side {
 };
 
 RowDims dims_of(const LoopNest& nest, std::span<const std::int64_t> shape) {
-  if (!nest.fits_int()) {
-    throw Error(ErrorCode::kModelUnsupported,
-                fmt::format("rows of {} reach over 2^31 elements or more; use a smaller batch",
-                            to_string(shape)));
-  }
   if (nest.rank() > kMaxRowRank) {
     throw Error(ErrorCode::kModelUnsupported,
                 fmt::format("rows of {} have more than five separate dimensions on a side",
@@ -70,6 +65,11 @@ bool has_packs(const RowTensor& tensor, const Rows& rows) {
 
 Rows make_rows(std::span<const std::int64_t> shape, const std::vector<bool>& reduced,
                std::span<const Shape> strides, std::span<RowTensor> tensors) {
+  if (!merge_dimensions(shape, strides).fits_int()) {
+    throw Error(ErrorCode::kModelUnsupported,
+                fmt::format("rows of {} reach over 2^31 elements or more; use a smaller batch",
+                            to_string(shape)));
+  }
   Side sides[2];  // rows, elements
   for (Side& side : sides) side.strides.resize(strides.size());
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {

@@ -54,16 +54,14 @@ struct Block {
 };
 
 template <typename T, bool InShared>
-__global__ void __launch_bounds__(kMostThreads)
-    top_k_kernel(const __grid_constant__ TopKParams p) {
+__global__ void __launch_bounds__(kMostThreads) top_k_kernel(const __grid_constant__ TopKParams p) {
   extern __shared__ std::uint64_t shared_numbers[];
   __shared__ top_k::Shared shared;
   let_next_kernel_start();
   wait_for_previous_kernel();
   const int row = static_cast<int>(blockIdx.x);
-  std::uint64_t* numbers = InShared
-                               ? shared_numbers
-                               : p.scratch + static_cast<std::int64_t>(row) * p.sorted;
+  std::uint64_t* numbers =
+      InShared ? shared_numbers : p.scratch + static_cast<std::int64_t>(row) * p.sorted;
   top_k::run_row<Block, T>(Block{}, p, row, shared, numbers);
 }
 
@@ -82,8 +80,7 @@ void launch_top_k(const TopKParams& params, bool overlapped, cudaStream_t stream
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(params.walk.count));
   shape.block = dim3(static_cast<unsigned>(std::clamp((work + 31) / 32 * 32, 32, kMostThreads)));
-  shape.shared_bytes =
-      in_shared ? params.sorted * static_cast<int>(sizeof(std::uint64_t)) : 0;
+  shape.shared_bytes = in_shared ? params.sorted * static_cast<int>(sizeof(std::uint64_t)) : 0;
   shape.overlapped = overlapped;
   const void* kernel = nullptr;
   switch (params.input_dtype) {

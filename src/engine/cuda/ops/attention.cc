@@ -3,11 +3,16 @@
 // FP16 with depths in eights takes the tensor cores, all else the strided kernel.
 #include "model/attention.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "compiler/rewrite.h"
 #include "compiler/strided.h"
 #include "engine/cuda/kernel_table.h"
 #include "engine/cuda/kernels/attention.h"
 #include "engine/cuda/kernels/attention_strided.h"
 #include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/rows.h"
 #include "model/convert.h"
 
 namespace peregrine::cuda {
@@ -75,6 +80,42 @@ void store_present(Lowering& to, const Node& node, std::size_t output, const Ope
   to.emit(std::move(copy));
 }
 
+// Whether a constant of four axes says the same at every position of `axis`.
+bool repeats(std::span<const float> values, const Shape& shape, std::size_t axis) {
+  const std::int64_t inner = element_count(std::span(shape).subspan(axis + 1));
+  const std::int64_t block = inner * shape[axis];
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(values.size()); ++i) {
+    const auto first = static_cast<std::size_t>(i - i % block + i % inner);
+    if (values[static_cast<std::size_t>(i)] != values[first]) return false;
+  }
+  return true;
+}
+
+// A mask known at build time, without what it repeats (exporters expand masks to all heads), absent
+// when it masks nothing.
+Operand constant_mask(Lowering& to, const Value* value) {
+  Shape shape = value->shape;
+  shape.insert(shape.begin(), 4 - shape.size(), 1);
+  std::vector<float> values;
+  if (value->dtype == DType::kBool) {
+    for (const bool seen : value->constant()->as<bool>()) values.push_back(seen ? 0 : -INFINITY);
+  } else {
+    values = compiler::floats_of(value);
+  }
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] < 2 || !repeats(values, shape, axis)) continue;
+    const std::int64_t inner = element_count(std::span(shape).subspan(axis + 1));
+    std::vector<float> once;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (static_cast<std::int64_t>(i) / inner % shape[axis] == 0) once.push_back(values[i]);
+    }
+    values = std::move(once);
+    shape[axis] = 1;
+  }
+  if (values == std::vector<float>{0.0F}) return {};
+  return float_weight(to, values, shape);
+}
+
 // As [batch, heads, queries, keys] by strides; FP16, FP32 or bool.
 Operand read_mask(Lowering& to, const Node& node, const Shape& weights) {
   const Value* value = node.input(kMask);
@@ -82,15 +123,7 @@ Operand read_mask(Lowering& to, const Node& node, const Shape& weights) {
   if (value->dtype != DType::kBool && !model::is_float(value->dtype)) {
     Lowering::refuse(node, std::string("its mask is of type ") + to_string(value->dtype));
   }
-  Operand mask = to.read(value);
-  const std::size_t lead = weights.size() - mask.shape.size();
-  Shape strides(weights.size(), 0);
-  for (std::size_t i = 0; i < mask.shape.size(); ++i) {
-    if (mask.shape[i] != 1) strides[lead + i] = mask.strides[i];
-  }
-  mask.shape = weights;
-  mask.strides = std::move(strides);
-  return mask;
+  return broadcast_to(value->is_constant() ? constant_mask(to, value) : to.read(value), weights);
 }
 
 AttentionTensor fast_tensor(const TensorView& view) {

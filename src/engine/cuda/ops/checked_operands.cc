@@ -45,7 +45,12 @@ Operand read_packed_as(Lowering& to, const Node& node, const model::Value* value
 void emit_copy(Lowering& to, const Node& node, Operand from, Operand place) {
   if (is_empty(place)) return;
   const std::vector<Shape> strides{place.strides, from.strides};
-  if (merge_dimensions(place.shape, strides).rank() > Walk<2>::kMaxRank) {
+  const LoopNest nest = merge_dimensions(place.shape, strides);
+  if (!nest.fits_int()) {
+    Lowering::refuse(node, fmt::format("{} spans 2^31 elements or more; use a smaller batch",
+                                       to_string(place.shape)));
+  }
+  if (nest.rank() > Walk<2>::kMaxRank) {
     // One step for each position of the shortest axis.
     std::size_t axis = place.shape.size();
     for (std::size_t i = 0; i < place.shape.size(); ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conv. In an FP16 plan nearly all run on tensor cores, if need be after one packing step that pads
 // channels; pictures of the caller go through the stem or are cut into patches. The FP32 plan, and
-// convolutions to a single channel, take the strided kernel.
+// sums over channels of FP32 results, take the strided kernel.
 #include <algorithm>
 
 #include "compiler/strided.h"
@@ -157,6 +157,18 @@ ConvWork over_patches(const ConvWork& work) {
   return with_padded_input(flat, round_up_8(flat.in));
 }
 
+// So little that a packing step in front costs more than all of it on plain arithmetic: the gates
+// of squeeze-and-excitation, one pixel a picture.
+bool is_tiny(const Node& node, const ConvWork& work) {
+  const Shape& y = node.output()->shape;
+  return work.in * work.taps() <= 64 && element_count(std::span(y).subspan(2)) == 1;
+}
+
+void lower_strided(Lowering& to, const Node& node, const ConvWork& work) {
+  const Operand residual = to.read(node.input(3));
+  emit_conv_strided(to, node, work, to.read(node.input(0)), residual, to.write(node.output()));
+}
+
 void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
   const Operand residual = as_picture(to.read_picture(node.input(3), DType::kFloat16));
   if (lower_depthwise(to, node, original, residual)) return;
@@ -170,7 +182,7 @@ void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
     x = packed_picture(to, node, x);
     if (work.groups == 1) work = with_padded_input(work, x.shape[1]);
   }
-  const Operand y = as_picture(to.write_picture(node.output(), to.dtype(node.output())));
+  const Operand y = as_picture(to.write_images(node.output(), to.dtype(node.output())));
   emit_conv(to, node, work, x, residual, y);
 }
 
@@ -189,13 +201,10 @@ void lower_conv(Lowering& to, const Node& node) {
   // Past this, zeros between merged groups would be nearly all of the product.
   constexpr std::int64_t kMostMerged = 32;
   const bool tile = to.precision() == Precision::kFloat16 && axes <= 2 &&
-                    node.output()->shape[1] > 1 &&
+                    (node.output()->shape[1] > 1 || to.dtype(x) == DType::kFloat16) &&
                     groups_to_merge(work.groups, work.in) <= kMostMerged;
-  if (!tile) {
-    const Operand residual = to.read(node.input(3));
-    emit_conv_strided(to, node, work, to.read(x), residual, to.write(node.output()));
-    return;
-  }
+  const bool packs = work.groups == 1 && work.in % 8 != 0;
+  if (!tile || (packs && is_tiny(node, work))) return lower_strided(to, node, work);
   make_planar(work);
   if (lower_stem(to, node, work, as_picture(to.read(x)))) return;
   lower_tile(to, node, work);

@@ -97,7 +97,8 @@ ConvParams conv_params(const BoundStep& step) {
     p.residual_stride = pixel_stride(residual);
   }
   p.output = y.data;
-  p.output_stride = pixel_stride(y);
+  p.output_stride = narrow(compiler::image_pixel_stride(y.shape, y.strides).value_or(0));
+  if (!compiler::pixel_stride(y.shape, y.strides)) p.output_image_stride = y.strides[0];
   p.output_fp32 = y.dtype == DType::kFloat32;
   p.batch = narrow(x.shape[0]);
   p.in_height = narrow(x.shape[2]);

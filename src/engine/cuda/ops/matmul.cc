@@ -5,6 +5,7 @@
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/product.h"
+#include "engine/cuda/ops/rows.h"
 
 namespace peregrine::cuda {
 
@@ -48,19 +49,6 @@ void lower_rows(Lowering& to, const Node& node, const ConvWork& work, const Oper
   const Value* output = node.output();
   const Operand y = rows_as_pixels(to.write_rows(output, to.dtype(output)));
   emit_conv(to, node, work, rows, residual, y);
-}
-
-// [m, n] of what broadcasts to it.
-Operand broadcast_to(Operand operand, const Shape& shape) {
-  if (operand.is_absent()) return operand;
-  const std::size_t lead = shape.size() - operand.shape.size();
-  Shape strides(shape.size(), 0);
-  for (std::size_t i = 0; i < operand.shape.size(); ++i) {
-    if (operand.shape[i] != 1) strides[lead + i] = operand.strides[i];
-  }
-  operand.shape = shape;
-  operand.strides = std::move(strides);
-  return operand;
 }
 
 // NumPy's rule: a vector is a row on the left and a column on the right.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/remap.h"
 #include "model/geometry.h"
 
@@ -17,26 +17,13 @@ using model::Node;
 
 namespace {
 
-// Where position i of a padded axis reads: a position of the input, or -1 for the constant.
-std::int64_t padded_source(const std::string& mode, std::int64_t i, std::int64_t size) {
-  if (i >= 0 && i < size) return i;
-  if (mode == "edge") return std::clamp<std::int64_t>(i, 0, size - 1);
-  if (mode == "wrap") return ((i % size) + size) % size;
-  if (mode == "reflect") {  // mirrors without repeating the border, as often as needed
-    if (size == 1) return 0;
-    const std::int64_t period = 2 * (size - 1);
-    const std::int64_t phase = ((i % period) + period) % period;
-    return phase < size ? phase : period - phase;
-  }
-  return -1;
-}
-
 // Output position i reads input position i + shift.
 AxisTable shifted_axis(std::size_t axis, std::int64_t output, std::int64_t input,
                        std::int64_t shift, const std::string& mode) {
   AxisTable table{axis, {}};
   for (std::int64_t i = 0; i < output; ++i) {
-    table.positions.push_back(static_cast<std::int32_t>(padded_source(mode, i + shift, input)));
+    table.positions.push_back(
+        static_cast<std::int32_t>(model::padded_source(mode, i + shift, input)));
   }
   return table;
 }

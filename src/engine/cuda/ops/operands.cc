@@ -6,6 +6,7 @@
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
 #include "engine/cuda/kernel_table.h"
+#include "engine/cuda/kernels/loop_nest.h"
 #include "engine/cuda/kernels/pack.h"
 #include "model/half.h"
 #include "peregrine/error.h"
@@ -84,9 +85,14 @@ Operand read_as(Lowering& to, const model::Value* value, DType dtype) {
 Operand pack_rows(Lowering& to, const model::Node& node, const Operand& from, int row_axes,
                   std::int64_t padded) {
   const auto split = static_cast<std::size_t>(row_axes);
-  // Refusals belong to the build.
-  try {
-    make_pack(from.shape, from.strides, row_axes, padded);
+  Operand source = from;
+  const std::vector<Shape> strides{from.strides};
+  const LoopNest rows_nest = merge_dimensions(std::span(from.shape).first(split), strides, true);
+  if (rows_nest.rank() > PackParams::kMaxRank) {  // many row axes in an order of their own
+    source = to.copied(from, from.dtype, packed_strides(from.shape));
+  }
+  try {  // refusals belong to the build
+    make_pack(source.shape, source.strides, row_axes, padded);
   } catch (const Error& error) {
     Lowering::refuse(node, error.what());
   }
@@ -95,7 +101,7 @@ Operand pack_rows(Lowering& to, const model::Node& node, const Operand& from, in
   Step step = to.step("pack", node);
   step.epilogue = {};
   step.attributes.set("row_axes", std::int64_t{row_axes});
-  step.inputs = {from};
+  step.inputs = {source};
   step.outputs = {packed};
   to.emit(std::move(step));
   return packed;

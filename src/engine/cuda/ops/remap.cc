@@ -5,8 +5,8 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/indexing.h"
 #include "model/convert.h"
 
 namespace peregrine::cuda {

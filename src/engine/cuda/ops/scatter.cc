@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/indexing.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {

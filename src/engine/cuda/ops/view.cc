@@ -16,14 +16,17 @@ using model::Op;
 void lower_view(Lowering& to, const Node& node) {
   if (node.op() == Op::kSlice) Lowering::refuse(node, "its ranges depend on the inputs' contents");
   if (node.op() == Op::kDropout) Lowering::refuse(node, "the mask of a Dropout is for training");
-  // A reshape of a tensor whose axes do not lie in order: put them in order.
+  // A reshape of a tensor whose axes do not lie in order: put them in order, at once in the
+  // result's own place where that is also a tensor of the input's shape.
   const Operand from = to.read(node.input(0));
+  Operand place = to.write(node.output());
+  const auto strides = compiler::reshape_strides(place.shape, place.strides, from.shape);
+  if (!strides) place = to.write_packed(node.output());
+  place.strides = strides ? *strides : packed_strides(from.shape);
+  place.shape = from.shape;
   Step step = to.step("copy", node);
-  Operand packed = to.write_packed(node.output());
-  packed.shape = from.shape;
-  packed.strides = packed_strides(from.shape);
   step.inputs = {from};
-  step.outputs = {packed};
+  step.outputs = {place};
   to.emit(std::move(step));
 }
 
@@ -40,7 +43,8 @@ void lower_concat(Lowering& to, const Node& node) {
     part.offset += position * whole.strides[axis] * element;
     position += input->shape[axis];
     const bool in_place = from.region == part.region && from.index == part.index &&
-                          from.offset == part.offset && from.strides == part.strides;
+                          from.offset == part.offset &&
+                          compiler::same_strides(part.shape, from.strides, part.strides);
     if (in_place || element_count(input->shape) == 0) continue;
     Step step = to.step("copy", node);
     step.inputs = {from};
