@@ -142,7 +142,7 @@ class Bench {
     if (!checks()) return -1;
     if (!reference_) {
       engine::OpenVinoOptions wanted;
-      wanted.max_batch = engine_->max_batch();
+      wanted.max_batch = std::min(engine_->max_batch(), 4);
       const Shape& shape = engine_->inputs().front().shape;
       if (shape.size() == 4) {
         wanted.input_height = static_cast<int>(shape[2]);

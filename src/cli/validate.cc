@@ -30,7 +30,7 @@ struct Options {
   std::string candidate, against, json;
   std::string device = "auto", precision = "auto";
   std::vector<std::string> pictures;
-  int count = 32, image_size = 0;
+  int count = 64, image_size = 0;
   std::int64_t every = 1;
   std::uint64_t seed = 1;
   double tolerance = 0;  // 0: by precision
@@ -54,11 +54,11 @@ Candidate load(const Options& options, StatusLine& line) {
   return candidate;
 }
 
-// The reference at the candidate's size and batch.
+// The reference at the candidate's size. Few pictures at a time: each takes memory of its own.
 std::unique_ptr<Engine> load_reference(const Options& options, const Engine& candidate) {
   const Shape& input = candidate.inputs().front().shape;
   engine::OpenVinoOptions wanted;
-  wanted.max_batch = candidate.max_batch();
+  wanted.max_batch = std::min(candidate.max_batch(), 4);
   if (input.size() == 4) {
     wanted.input_height = static_cast<int>(input[2]);
     wanted.input_width = static_cast<int>(input[3]);

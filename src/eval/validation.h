@@ -25,8 +25,8 @@ struct ValidationReport {
 };
 
 /// Runs both engines (host tensors, the same model) on the same inputs, in batches of 1, 3 and the
-/// most that both take in turn, and compares. `task`, where known and the inputs are pictures, has
-/// its answers compared too. `progress` hears how many pictures are done. Throws
+/// most that the candidate takes in turn, and compares. `task`, where known and the inputs are
+/// pictures, has its answers compared too. `progress` hears how many pictures are done. Throws
 /// `Error(kInvalidShape)` when the engines are not of one model, and what they throw.
 ValidationReport validate(const Engine& candidate, const Engine& reference, ModelInputs& inputs,
                           const std::optional<vision::TaskSpec>& task, double tolerance,
@@ -36,7 +36,7 @@ ValidationReport validate(const Engine& candidate, const Engine& reference, Mode
 class EngineRun {
  public:
   explicit EngineRun(const Engine& engine);
-  /// Blocks. The outputs, valid until the next call.
+  /// Blocks. The outputs, valid until the next call. A batch beyond the engine's is run in parts.
   std::vector<TensorView> operator()(std::span<const TensorView> inputs, int batch);
 
  private:

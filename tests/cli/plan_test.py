@@ -64,7 +64,7 @@ class PlanTest(program.ProgramTest):
     def test_a_model_agrees_with_itself(self):
         model = self.detector()
         text = self.peregrine("validate", model, "--against", model, "--device", "cpu").stdout
-        self.assertIn("32 inputs of noise (seed 1)", text)
+        self.assertIn("64 inputs of noise (seed 1)", text)
         self.assertIn("Within the limits.", text)
         report = json.loads(self.peregrine("validate", model, "--against", model, "--device", "cpu", "--count", "5",
                                            "--json", "-").stdout)

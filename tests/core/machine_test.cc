@@ -95,5 +95,12 @@ TEST(Machine, FormatsBytes) {
   EXPECT_EQ(format_bytes(std::int64_t{141} << 30), "141 GiB");
 }
 
+TEST(Gpu, ClocksAreZeroWhereThereIsNone) {
+  const GpuClocks clocks = probe_gpu_clocks(1000);
+  EXPECT_EQ(clocks.sm_mhz, 0);
+  EXPECT_EQ(clocks.memory_mhz, 0);
+  EXPECT_EQ(clocks.watts, 0);
+}
+
 }  // namespace
 }  // namespace peregrine

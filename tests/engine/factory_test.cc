@@ -44,6 +44,18 @@ TEST(Factory, BuildStatusIsOneLine) {
   EXPECT_EQ(to_string(BuildStatus{.stage = "reading", .what = "a.onnx"}), "reading, a.onnx");
 }
 
+TEST(RunTimes, PercentilesAreMeasuredTimes) {
+  std::vector<double> us;
+  for (int i = 101; i > 0; --i) us.push_back(i);
+  const RunTimes times = summarize(us);
+  EXPECT_EQ(times.p50_us, 51);
+  EXPECT_EQ(times.p95_us, 96);
+  EXPECT_EQ(times.p99_us, 100);
+  EXPECT_EQ(times.mean_us, 51);
+  EXPECT_EQ(times.runs, 101);
+  EXPECT_EQ(summarize({7}).p99_us, 7);
+}
+
 TEST(Factory, RefusesUnknownDevices) {
   for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda0", "CPU"}) {
     expect_error(ErrorCode::kUsage, {"unknown device", "cuda:N"},

@@ -233,6 +233,17 @@ TEST(Validate, ComparesBatchesOfAllSizes) {
   EXPECT_NEAR(bad.outputs[0].worst().difference(), 0.1, 1e-6);
 }
 
+TEST(EngineRun, RunsALargeBatchInParts) {
+  const FakeGpu engine(small_model().graph(), "", 0);
+  ModelInputs inputs(engine.inputs(), 1, 6);
+  ASSERT_EQ(inputs.next(6), 6);
+  EngineRun run(engine);
+  const auto outputs = run(inputs.views(), 6);
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(outputs[0].as<float>()[i * 72 + 71], inputs.tensors()[0].as<float>()[i * 192]) << i;
+  }
+}
+
 TEST(ModelInputs, NoiseIsTheSameForTheSameSeed) {
   const std::vector<TensorSpec> specs = {{"x", DType::kFloat32, {-1, 3, 4, 4}},
                                          {"ids", DType::kInt64, {-1, 5}}};

@@ -7,7 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include "core/sha256.h"
 #include "model/model_builder.h"
+#include "model/model_digest.h"
 #include "model/shape_inference.h"
 #include "peregrine/error.h"
 #include "peregrine/task.h"
@@ -254,6 +256,20 @@ TEST_F(ExternalData, StaysInTheModelsFolder) {
   fs::create_directory_symlink(folder_, folder_ / "model" / "up");
   EXPECT_NE(read("up/secret.bin").find("is a symbolic link out"), std::string::npos);
   EXPECT_NE(read("inner").find("is not a regular file"), std::string::npos);
+}
+
+TEST_F(ExternalData, IsPartOfTheDigest) {
+  EXPECT_EQ(read("w.bin"), "[4]");
+  const std::string model = (folder_ / "model" / "m.onnx").string();
+  const std::string before = model::model_digest(model);
+  EXPECT_EQ(before.size(), 64);
+  EXPECT_EQ(model::model_digest(model), before);
+  write(folder_ / "model" / "w.bin", std::string(8, '\0') + std::string(16, '\x3f'));
+  EXPECT_NE(model::model_digest(model), before);
+
+  const std::string plain = (folder_ / "plain.onnx").string();
+  write(plain, "its digest is that of its bytes");
+  EXPECT_EQ(model::model_digest(plain), to_hex(sha256("its digest is that of its bytes")));
 }
 
 TEST_F(ExternalData, ChecksOffsetAndLength) {
