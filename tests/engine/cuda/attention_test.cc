@@ -1,90 +1,146 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/cuda/kernels/attention.h"
+#include "engine/cuda/attention_tactics.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "engine/cuda/gpu.h"
+#include "peregrine/error.h"
 
 namespace peregrine::cuda {
 namespace {
 
 using namespace peregrine::testing;
 
+enum class Layout {
+  kHeads,  // of a token: Q K V of head 0, Q K V of head 1, ... (YOLO11)
+  kParts,  // of a token: Q of all heads, K of all heads, V of all heads (vision transformers)
+};
+
 struct Case {
   const char* name;
   int batch, heads, queries, keys, query_width, value_width;
+  Layout layout = Layout::kParts;
+  int heads_per_key = 1;
+  float sharpness = 1.0F;  // times 1 / sqrt(width): the scale
 };
 
 const Case kCases[] = {
-    {"C2PSA", 2, 2, 400, 400, 32, 64},           {"ViT", 3, 12, 50, 50, 64, 64},
-    {"cross attention", 1, 8, 100, 625, 32, 32}, {"one token", 2, 1, 1, 1, 32, 64},
+    {"C2PSA", 2, 2, 400, 400, 32, 64, Layout::kHeads},
+    {"ViT", 3, 12, 50, 50, 64, 64},
+    {"DETR encoder", 1, 8, 625, 625, 32, 32},
+    {"cross attention", 1, 8, 100, 625, 32, 32},
+    {"area attention", 8, 2, 400, 400, 32, 32, Layout::kHeads},
+    {"long", 1, 2, 300, 1370, 64, 64},
+    {"one token", 2, 1, 1, 1, 32, 64, Layout::kHeads},
     {"one past a tile", 1, 2, 65, 129, 64, 64},
+    {"one past a block", 2, 1, 129, 257, 32, 64},
+    {"narrow heads", 1, 3, 70, 200, 24, 40},
+    {"wide heads", 1, 2, 70, 90, 72, 128},
+    {"shared keys", 2, 4, 33, 300, 32, 32, Layout::kParts, 2},
+    {"all weight on one key", 1, 2, 100, 500, 64, 64, Layout::kParts, 1, 20.0F},
+    {"negative scale", 1, 2, 100, 100, 32, 32, Layout::kParts, 1, -1.0F},
 };
 
-class AttentionTest : public ::testing::TestWithParam<Case> {};
+/// One tensor of FP16 that holds Q, K and V, and where each lies in it.
+struct Problem {
+  std::vector<float> qkv;
+  AttentionParams params;     // without addresses
+  std::size_t first[3] = {};  // elements
 
-// Q, K and V of a head lie side by side in one tensor, as a fused projection leaves them.
-TEST_P(AttentionTest, AgreesWithPlainLoops) {
-  PEREGRINE_NEEDS_GPU();
-  const Case& c = GetParam();
-  const int tokens = std::max(c.queries, c.keys), head = 2 * c.query_width + c.value_width;
-  const int stride = c.heads * head, out_stride = c.heads * c.value_width;
-  // Scores of up to about 10: sharp enough that a wrong maximum or rescaling shows.
-  const std::vector<float> qkv = random_halves(std::size_t(c.batch) * tokens * stride, 5, 2.0f);
-  const float scale = 1.0f / std::sqrt(float(c.query_width));
-  const auto at = [&](int image, int token, int h, int i) {
-    return double(qkv[(std::size_t(image) * tokens + token) * stride + h * head + i]);
-  };
-  std::vector<float> expected;
-  std::vector<double> weight(c.keys);
-  for (int image = 0; image < c.batch; ++image) {
-    for (int q = 0; q < c.queries; ++q) {
-      for (int h = 0; h < c.heads; ++h) {
-        double best = -1e30, sum = 0;
-        for (int k = 0; k < c.keys; ++k) {
-          weight[k] = 0;
-          for (int i = 0; i < c.query_width; ++i) {
-            weight[k] += at(image, q, h, i) * at(image, k, h, c.query_width + i) * scale;
-          }
-          best = std::max(best, weight[k]);
-        }
-        for (double& w : weight) sum += w = std::exp(w - best);
-        for (int i = 0; i < c.value_width; ++i) {
-          double value = 0;
-          for (int k = 0; k < c.keys; ++k) {
-            value += weight[k] / sum * at(image, k, h, 2 * c.query_width + i);
-          }
-          expected.push_back(float(value));
-        }
-      }
-    }
+  double at(const AttentionTensor& t, int part, int image, int head, int token, int i) const {
+    return qkv[first[part] + std::size_t(image) * t.image_stride +
+               std::size_t(head) * t.head_stride + std::size_t(token) * t.token_stride + i];
   }
+};
 
-  const DeviceBuffer input = to_device_half(qkv);
-  const DeviceBuffer output(expected.size() * 2);
-  poison(output);
-  AttentionParams p;
-  const auto part = [&](int first) {
-    return AttentionTensor{input.as<__half>() + first, std::int64_t(tokens) * stride, head, stride};
-  };
-  p.query = part(0);
-  p.key = part(c.query_width);
-  p.value = part(2 * c.query_width);
-  p.output = {output.data(), std::int64_t(c.queries) * out_stride, c.value_width, out_stride};
+Problem make_problem(const Case& c) {
+  Problem problem;
+  AttentionParams& p = problem.params;
   p.batch = c.batch;
   p.heads = c.heads;
+  p.heads_per_key = c.heads_per_key;
   p.queries = c.queries;
   p.keys = c.keys;
   p.query_width = c.query_width;
   p.value_width = c.value_width;
-  p.scale = scale;
+  p.scale = c.sharpness / std::sqrt(float(c.query_width));
+  const int tokens = std::max(c.queries, c.keys), key_heads = c.heads / c.heads_per_key;
+  const int widths[3] = {c.query_width, c.query_width, c.value_width};
+  const int heads[3] = {c.heads, key_heads, key_heads};
+  int row = 0, one_head = 0;
+  for (int part = 0; part < 3; ++part) {
+    problem.first[part] = std::size_t(c.layout == Layout::kHeads ? one_head : row);
+    one_head += widths[part];
+    row += widths[part] * heads[part];
+  }
+  AttentionTensor* tensors[3] = {&p.query, &p.key, &p.value};
+  for (int part = 0; part < 3; ++part) {
+    *tensors[part] = {nullptr, std::int64_t(tokens) * row,
+                      c.layout == Layout::kHeads ? one_head : widths[part], row};
+  }
+  const int out_row = c.heads * c.value_width;
+  p.output = {nullptr, std::int64_t(c.queries) * out_row, c.value_width, out_row};
+  // Scores of up to about 10: sharp enough that a wrong maximum or rescaling shows.
+  problem.qkv = random_halves(std::size_t(c.batch) * tokens * row, 5, 2.0F);
+  return problem;
+}
+
+/// In double precision, packed as the output is.
+std::vector<float> expected(const Problem& problem) {
+  const AttentionParams& p = problem.params;
+  std::vector<float> result;
+  std::vector<double> weight(p.keys), value(p.value_width);
+  for (int image = 0; image < p.batch; ++image) {
+    for (int q = 0; q < p.queries; ++q) {
+      for (int head = 0; head < p.heads; ++head) {
+        const int key_head = head / p.heads_per_key;
+        double best = -1e30, sum = 0;
+        for (int k = 0; k < p.keys; ++k) {
+          weight[k] = 0;
+          for (int i = 0; i < p.query_width; ++i) {
+            weight[k] += problem.at(p.query, 0, image, head, q, i) *
+                         problem.at(p.key, 1, image, key_head, k, i) * p.scale;
+          }
+          best = std::max(best, weight[k]);
+        }
+        std::fill(value.begin(), value.end(), 0.0);
+        for (int k = 0; k < p.keys; ++k) {
+          const double w = std::exp(weight[k] - best);
+          sum += w;
+          for (int i = 0; i < p.value_width; ++i) {
+            value[i] += w * problem.at(p.value, 2, image, key_head, k, i);
+          }
+        }
+        for (const double v : value) result.push_back(float(v / sum));
+      }
+    }
+  }
+  return result;
+}
+
+class AttentionTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(AttentionTest, EveryTacticAgreesWithPlainLoops) {
+  PEREGRINE_NEEDS_GPU();
+  const Problem problem = make_problem(GetParam());
+  const std::vector<float> right = expected(problem);
+  const DeviceBuffer input = to_device_half(problem.qkv), output(right.size() * 2);
+  AttentionParams p = problem.params;
+  p.query.data = input.as<__half>() + problem.first[0];
+  p.key.data = input.as<__half>() + problem.first[1];
+  p.value.data = input.as<__half>() + problem.first[2];
+  p.output.data = output.data();
   ASSERT_TRUE(attention_supports(p));
   const Stream stream = make_stream();
-  launch_attention(p, true, stream.get());
-  CUDA_CHECK(cudaStreamSynchronize(stream.get()));
-  // The weights are rounded to FP16 for the second product: one rounding more than a convolution.
-  EXPECT_LT(relative_error(to_host_from_half(output), expected), 1e-3);
+  for (const AttentionTactic& tactic : attention_tactics(p, device_info(0), 1000)) {
+    poison(output);
+    tactic.launch(p, true, stream.get());
+    CUDA_CHECK(cudaStreamSynchronize(stream.get()));
+    // The weights are rounded to FP16 for the second product: one rounding more than a convolution.
+    EXPECT_LT(relative_error(to_host_from_half(output), right), 1e-3) << tactic.name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, AttentionTest, ::testing::ValuesIn(kCases), [](const auto& c) {
@@ -92,6 +148,67 @@ INSTANTIATE_TEST_SUITE_P(All, AttentionTest, ::testing::ValuesIn(kCases), [](con
   for (const char* s = c.param.name; *s; ++s) name += std::isalnum(*s) ? *s : '_';
   return name;
 });
+
+DeviceInfo hopper() {
+  DeviceInfo device;
+  device.compute_major = 9;
+  device.multiprocessors = 132;
+  device.shared_bytes_per_block = 227 * 1024;
+  return device;
+}
+
+DeviceInfo ampere() {
+  DeviceInfo device;
+  device.compute_major = 8;
+  device.multiprocessors = 108;
+  device.shared_bytes_per_block = 163 * 1024;
+  return device;
+}
+
+TEST(AttentionTactics, NamesAreKnownAndUnique) {
+  for (const Case& c : kCases) {
+    const AttentionParams p = make_problem(c).params;
+    std::vector<std::string> names;
+    for (const AttentionTactic& tactic : attention_tactics(p, hopper(), 1000)) {
+      EXPECT_EQ(named_attention_tactic(tactic.name, p).name, tactic.name);
+      names.push_back(tactic.name);
+    }
+    ASSERT_FALSE(names.empty());
+    std::sort(names.begin(), names.end());
+    EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+  }
+}
+
+TEST(AttentionTactics, OlderDevicesGetWhatTheyCanRun) {
+  for (const Case& c : kCases) {
+    const auto tactics = attention_tactics(make_problem(c).params, ampere(), 1000);
+    ASSERT_FALSE(tactics.empty());
+    for (const AttentionTactic& tactic : tactics) {
+      EXPECT_EQ(tactic.name.find("wg"), std::string::npos) << tactic.name;
+      EXPECT_EQ(tactic.name.find('/'), std::string::npos) << tactic.name;
+    }
+  }
+}
+
+TEST(AttentionTactics, AMaskLeavesTheKernelThatReadsIt) {
+  AttentionParams p = make_problem(kCases[0]).params;
+  p.causal = true;
+  const auto tactics = attention_tactics(p, hopper(), 1000);
+  ASSERT_EQ(tactics.size(), 1u);
+  EXPECT_EQ(tactics[0].name, "attention 64x64 mma");
+  EXPECT_THROW(named_attention_tactic("attention 64x256 wg", p), Error);
+}
+
+TEST(AttentionTactics, AnUnknownNameSaysWhatToDo) {
+  try {
+    named_attention_tactic("attention 7x7", make_problem(kCases[0]).params);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kPlanMismatch);
+    EXPECT_NE(std::string(error.what()).find("'attention 7x7'"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("build it again"), std::string::npos);
+  }
+}
 
 }  // namespace
 }  // namespace peregrine::cuda

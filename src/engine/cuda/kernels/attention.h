@@ -40,11 +40,12 @@ struct AttentionParams {
   int past = 0;                 ///< query i sees keys up to i + past where `causal`
   bool zero_if_masked = false;  ///< a query that sees no key gives 0, not NaN
 
-  bool plain() const { return mask.kind == AttentionMask::Kind::kNone && !causal && softcap == 0; }
+  /// A softmax of scaled products and nothing else; there a maximum may be taken before scaling.
+  bool plain() const {
+    return mask.kind == AttentionMask::Kind::kNone && !causal && softcap == 0 && scale > 0;
+  }
 };
 
 /// Widths, strides in eights, 16-byte aligned data.
 bool attention_supports(const AttentionParams& params);
-void launch_attention(const AttentionParams& params, bool overlapped, cudaStream_t stream);
-
 }  // namespace peregrine::cuda

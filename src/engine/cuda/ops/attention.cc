@@ -8,6 +8,8 @@
 
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
+#include "engine/cuda/attention_tactics.h"
+#include "engine/cuda/current_device.h"
 #include "engine/cuda/kernel_table.h"
 #include "engine/cuda/kernels/attention.h"
 #include "engine/cuda/kernels/attention_strided.h"
@@ -248,9 +250,24 @@ void lower_attention(Lowering& to, const Node& node) {
   to.emit(std::move(copy));
 }
 
+std::vector<std::string> tactics_attention(const BoundStep& step, const DeviceInfo& device,
+                                           std::size_t limit) {
+  // The ranking knows the shapes well enough that a fifth never won.
+  std::vector<std::string> names;
+  for (const AttentionTactic& tactic :
+       attention_tactics(attention_params(step), device, std::min<std::size_t>(limit, 4))) {
+    names.push_back(tactic.name);
+  }
+  return names;
+}
+
 void run_attention(const BoundStep& step) {
   if (element_count(step.output().shape) == 0) return;
-  launch_attention(attention_params(step), step.overlapped, step.stream);
+  const AttentionParams p = attention_params(step);
+  const std::string& name = step.step.tactic;
+  const AttentionTactic tactic = name.empty() ? attention_tactics(p, current_device(), 1).front()
+                                              : named_attention_tactic(name, p);
+  tactic.launch(p, step.overlapped, step.stream);
 }
 
 void run_attention_strided(const BoundStep& step) {

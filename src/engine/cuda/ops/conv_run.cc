@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Steps of convolutions: operands to parameters, and the launch.
 #include <algorithm>
-#include <map>
-#include <mutex>
 
 #include "compiler/strided.h"
-#include "core/cuda/check.h"
 #include "engine/cuda/conv_tactics.h"
+#include "engine/cuda/current_device.h"
 #include "engine/cuda/kernels/conv_strided.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/epilogue.h"
@@ -21,18 +19,6 @@ int narrow(std::int64_t value) { return static_cast<int>(value); }
 
 int pixel_stride(const TensorView& view) {
   return narrow(compiler::pixel_stride(view.shape, view.strides).value_or(0));
-}
-
-// Of the device in force; asking the driver takes milliseconds.
-const DeviceInfo& current_device() {
-  static std::mutex mutex;
-  static std::map<int, DeviceInfo> known;
-  int index = 0;
-  CUDA_CHECK(cudaGetDevice(&index));
-  const std::lock_guard lock(mutex);
-  const auto found = known.find(index);
-  return found != known.end() ? found->second
-                              : known.emplace(index, device_info(index)).first->second;
 }
 
 StridedPicture strided_picture(const TensorView& view) {

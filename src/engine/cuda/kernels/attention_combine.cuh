@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cfloat>
+
+#include <cooperative_groups.h>
+#include <cuda_fp16.h>
+
+#include "engine/cuda/kernels/attention.h"
+#include "engine/cuda/kernels/instructions.cuh"
+
+// The running softmax that all attention kernels share, and how results over different keys become
+// one: FlashAttention-2 (Dao, 2023) and its split over keys, here within a block or a cluster.
+namespace peregrine::cuda {
+
+constexpr float kLog2e = 1.44269504f;
+
+__device__ __forceinline__ const __half* at(const AttentionTensor& t, int image, int head) {
+  return static_cast<const __half*>(t.data) + image * t.image_stride +
+         static_cast<std::int64_t>(head) * t.head_stride;
+}
+
+__device__ __forceinline__ float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// What a warp knows about its 16 queries after some keys; a thread holds parts of rows lane/4 and
+/// lane/4 + 8 as an m16n8 product lays them out. Exponentials are of base 2.
+template <int ValueWidth>
+struct RunningResult {
+  float value[ValueWidth / 8][4] = {};  ///< sums of exp2(score * factor - maximum * factor) * V
+  float maximum[2] = {-FLT_MAX, -FLT_MAX};
+  float sum[2] = {};  ///< of this thread's columns only
+
+  /// Scores become weights; `sum` takes them in. Returns in `shrink` what `value` must be
+  /// multiplied with before it does.
+  template <int Columns>
+  __device__ __forceinline__ void weigh(float (&score)[Columns][4], float factor,
+                                        float (&shrink)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float best = maximum[half];
+#pragma unroll
+      for (int n = 0; n < Columns; ++n) {
+        best = fmaxf(best, fmaxf(score[n][half * 2], score[n][half * 2 + 1]));
+      }
+      // The four threads of a quad hold one row.
+      best = fmaxf(best, __shfl_xor_sync(0xffffffffu, best, 1));
+      best = fmaxf(best, __shfl_xor_sync(0xffffffffu, best, 2));
+      shrink[half] = exp2_fast((maximum[half] - best) * factor);
+      maximum[half] = best;
+      const float offset = -best * factor;
+      float added[2] = {};  // two chains of additions
+#pragma unroll
+      for (int n = 0; n < Columns; ++n) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          float& s = score[n][half * 2 + i];
+          s = exp2_fast(fmaf(s, factor, offset));
+          added[i] += s;
+        }
+      }
+      sum[half] = sum[half] * shrink[half] + (added[0] + added[1]);
+    }
+  }
+
+  __device__ __forceinline__ void rescale(const float (&shrink)[2]) {
+#pragma unroll
+    for (int n = 0; n < ValueWidth / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) value[n][i] *= shrink[i / 2];
+    }
+  }
+
+  /// `sum` over the whole row.
+  __device__ __forceinline__ void finish_sums() {
+#pragma unroll
+    for (float& s : sum) {
+      s += __shfl_xor_sync(0xffffffffu, s, 1);
+      s += __shfl_xor_sync(0xffffffffu, s, 2);
+    }
+  }
+};
+
+/// Weights of 16 keys as the left operand of a product: their layout as a result is their layout as
+/// a left matrix.
+__device__ __forceinline__ void pack_weights(const float (&score)[2][4], std::uint32_t (&a)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const __half2 pair = __floats2half2_rn(score[i / 2][i % 2 * 2], score[i / 2][i % 2 * 2 + 1]);
+    a[i] = *reinterpret_cast<const std::uint32_t*>(&pair);
+  }
+}
+
+/// Results of `Parts` groups of warps over different keys, for the same `Rows` queries, in shared
+/// memory: first [part][row] of values, then [part][row] of (maximum, sum).
+template <int ValueWidth, int Rows, int Parts>
+struct PartialResults {
+  // Eight floats of padding: the 8-byte writes of a half-warp (4 rows x 4 pairs) cover all banks.
+  static constexpr int kPitch = ValueWidth + 8;
+  static constexpr int kRowsOffset = Parts * Rows * kPitch * 4;
+  static constexpr int kBytes = kRowsOffset + Parts * Rows * 8;
+
+  /// `row`: of this thread's first half. `result` has finished sums.
+  static __device__ __forceinline__ void store(unsigned char* shared, int part, int row,
+                                               const RunningResult<ValueWidth>& result,
+                                               float factor) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int place = part * Rows + row + half * 8;
+      float* to = reinterpret_cast<float*>(shared) + place * kPitch + lane % 4 * 2;
+#pragma unroll
+      for (int n = 0; n < ValueWidth / 8; ++n) {
+        *reinterpret_cast<float2*>(to + n * 8) =
+            make_float2(result.value[n][half * 2], result.value[n][half * 2 + 1]);
+      }
+      if (lane % 4 == 0) {
+        reinterpret_cast<float2*>(shared + kRowsOffset)[place] =
+            make_float2(result.maximum[half] * factor, result.sum[half]);
+      }
+    }
+  }
+
+  /// Joins the parts of all blocks of the cluster and writes the output; each block a share of it.
+  /// `shared` of every block is full and visible; the caller keeps it until all are through.
+  static __device__ __forceinline__ void write(const AttentionParams& p, unsigned char* shared,
+                                               int image, int head, int first_query, int split,
+                                               int splits) {
+    constexpr int kChunks = ValueWidth / 8;
+    const int threads = static_cast<int>(blockDim.x);
+    __half* output = const_cast<__half*>(at(p.output, image, head));
+#pragma unroll 1
+    for (int i = static_cast<int>(threadIdx.x) + split * threads; i < Rows * kChunks;
+         i += threads * splits) {
+      const int row = i / kChunks, column = i % kChunks * 8;
+      if (first_query + row >= p.queries || column >= p.value_width) continue;
+      float value[8] = {}, maximum = -FLT_MAX, sum = 0;
+#pragma unroll 1
+      for (int other = 0; other < splits; ++other) {
+        const unsigned char* from = shared;
+#if __CUDA_ARCH__ >= 900
+        if (splits > 1) from = cooperative_groups::this_cluster().map_shared_rank(shared, other);
+#endif
+#pragma unroll
+        for (int part = 0; part < Parts; ++part) {
+          const int place = part * Rows + row;
+          const float2 of_row = reinterpret_cast<const float2*>(from + kRowsOffset)[place];
+          const float4* values = reinterpret_cast<const float4*>(
+              reinterpret_cast<const float*>(from) + place * kPitch + column);
+          const float4 low = values[0], high = values[1];
+          const float best = fmaxf(maximum, of_row.x);
+          const float shrink = exp2_fast(maximum - best), weight = exp2_fast(of_row.x - best);
+          maximum = best;
+          sum = sum * shrink + of_row.y * weight;
+          const float more[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+          for (int k = 0; k < 8; ++k) value[k] = value[k] * shrink + more[k] * weight;
+        }
+      }
+      const float scale_back = 1.0f / sum;
+#pragma unroll
+      for (float& v : value) v *= scale_back;
+      *reinterpret_cast<Half8*>(
+          output + static_cast<std::int64_t>(first_query + row) * p.output.token_stride + column) =
+          to_half8(value);
+    }
+  }
+};
+
+}  // namespace peregrine::cuda

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include "engine/cuda/kernels/attention.h"
+
+namespace peregrine::cuda {
+
+/// A compiled tile shape for heads of up to some widths; narrower ones are padded with zeros in
+/// shared memory.
+struct AttentionKernel {
+  const char* name = "";  ///< "attention QUERIESxKEYS UNIT", the same for all widths
+  int query_width = 0, value_width = 0;
+  int queries = 0;  ///< of a block
+  int keys = 0;     ///< of a block's step
+  int threads = 0;
+  int shared_bytes = 0;
+  bool needs_sm90a = false;
+  bool can_split = false;        ///< the keys over blocks of a cluster
+  const void* plain = nullptr;   ///< softmax of scaled products, nothing else
+  const void* masked = nullptr;  ///< the rest; null where only `plain` exists
+};
+
+/// Runs on every device, for all that `attention_supports`.
+inline constexpr const char* kAnyAttention = "attention 64x64 mma";
+
+/// All of them; those of a name follow each other by rising widths.
+const std::vector<AttentionKernel>& attention_kernels();
+
+/// The kernel of that name for these parameters: the narrowest that holds the heads. Null where
+/// there is none.
+const AttentionKernel* find_attention_kernel(const char* name, const AttentionParams& params);
+
+/// `splits`: blocks of a cluster that share the keys; 1 unless `can_split`.
+void launch_attention(const AttentionKernel& kernel, const AttentionParams& params, int splits,
+                      bool overlapped, cudaStream_t stream);
+
+// One source file each.
+std::vector<AttentionKernel> row_attention_kernels();
+std::vector<AttentionKernel> key_attention_kernels();
+std::vector<AttentionKernel> warpgroup_attention_kernels_32();
+std::vector<AttentionKernel> warpgroup_attention_kernels_32_64();
+std::vector<AttentionKernel> warpgroup_attention_kernels_64();
+
+}  // namespace peregrine::cuda
