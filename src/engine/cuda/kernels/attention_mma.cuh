@@ -65,16 +65,16 @@ __global__ void __launch_bounds__(Shape::kThreads)
   const auto load_step = [&](int step) {
     const std::uint32_t stage = base + step % 2 * Shape::kStageBytes;
     const int first = step * Shape::kKeys;
-    if (first < p.keys) keys.template copy<Shape::kKeys, kWhole>(stage, first, p.keys);
+    if (first < p.keys) keys.template copy<Shape::kKeys, kWhole>(stage, first, p.keys - first);
     commit_copies();
     if (first < p.keys) {
-      values.template copy<Shape::kKeys, kWhole>(stage + kValuesOffset, first, p.keys);
+      values.template copy<Shape::kKeys, kWhole>(stage + kValuesOffset, first, p.keys - first);
     }
     commit_copies();
   };
   wait_for_previous_kernel();
   RowCopy<QueryRows, Shape::kThreads>(p.query, image, head, p.query_width)
-      .template copy<Shape::kQueries, true>(queries, first_query, p.queries);
+      .template copy<Shape::kQueries, true>(queries, first_query, p.queries - first_query);
   load_step(0);
 
   std::uint32_t q[Shape::kQueryWidth / 16][4];

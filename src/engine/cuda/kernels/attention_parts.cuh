@@ -33,28 +33,28 @@ struct RowCopy {
   static constexpr int kPassBytes = kRowsPerPass * Rows::kPitch;
   static_assert(kRowsPerPass % Rows::kPeriod == 0);
   const __half* from;
-  int row, to, stride;
-  bool inside;  // the width that is there; the rest becomes zeros
+  int row;  // of the first pass; beyond all limits where the chunk is beyond the width
+  int to, stride;
 
   __device__ RowCopy(const AttentionTensor& t, int image, int head, int width)
       : row(static_cast<int>(threadIdx.x) % Threads / kChunks), stride(t.token_stride) {
     const int chunk = static_cast<int>(threadIdx.x) % kChunks;
     to = Rows::offset(row, chunk);
     from = at(t, image, head) + static_cast<std::int64_t>(row) * stride + chunk * 8;
-    inside = chunk * 8 < width;
+    if (chunk * 8 >= width) row = 1 << 30;
   }
-  /// `Count` rows of the tensor from `first` on, zeros past `limit`. Unless `Whole`, leaves passes
-  /// that lie past it alone.
+  /// `Count` rows of the tensor from `first` on, of which `left` are there; zeros for the others
+  /// and beyond the width. Unless `Whole`, leaves passes without any row alone.
   template <int Count, bool Whole>
-  __device__ __forceinline__ void copy(std::uint32_t tile, int first, int limit) const {
+  __device__ __forceinline__ void copy(std::uint32_t tile, int first, int left) const {
+    static_assert(Count % kRowsPerPass == 0 || Count < kRowsPerPass);
+    if (Count < kRowsPerPass && static_cast<int>(threadIdx.x) >= Count * kChunks) return;
     const __half* rows = from + static_cast<std::int64_t>(first) * stride;
 #pragma unroll
     for (int i = 0; i < (Count + kRowsPerPass - 1) / kRowsPerPass; ++i) {
-      const int pass = i * kRowsPerPass;
-      if (Count % kRowsPerPass != 0 && row + pass >= Count) break;
-      if (!Whole && first + pass >= limit) break;
-      copy_16_async(tile + to + i * kPassBytes, rows, inside && first + row + pass < limit);
-      rows += kRowsPerPass * stride;
+      if (!Whole && i * kRowsPerPass >= left) break;
+      copy_16_async(tile + to + i * kPassBytes, rows + i * (kRowsPerPass * stride),
+                    row + i * kRowsPerPass < left);
     }
   }
 };
@@ -211,9 +211,11 @@ struct PartialResults {
       const float scale_back = __fdividef(1.0f, sum);
 #pragma unroll
       for (float& v : value) v *= scale_back;
-      *reinterpret_cast<Half8*>(
+      const Half8 halves = to_half8(value);
+      // As one store: the compiler takes the structure apart.
+      *reinterpret_cast<uint4*>(
           output + static_cast<std::int64_t>(first_query + row) * p.output.token_stride + column) =
-          to_half8(value);
+          *reinterpret_cast<const uint4*>(&halves);
     }
   }
 };

@@ -67,23 +67,22 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
       p.value, image, from_head, p.value_width);
   const int all_steps = (p.keys + Shape::kKeys - 1) / Shape::kKeys;
   const int steps = (all_steps - stream + Shape::kStreams - 1) / Shape::kStreams;
-  int load_left = steps, load_key = stream * Shape::kKeys, load_slot = 0;
+  int load_key = stream * Shape::kKeys, load_slot = 0;
   // Two groups a step, so that the first product waits for no values.
   const auto load_step = [&] {
     const std::uint32_t to = stages + load_slot * Shape::kStageBytes;
-    if (load_left > 0) keys.template copy<Shape::kKeys, true>(to, load_key, p.keys);
+    if (load_key < p.keys) keys.template copy<Shape::kKeys, true>(to, load_key, p.keys - load_key);
     commit_copies();
-    if (load_left > 0) {
-      values.template copy<Shape::kKeys, true>(to + Shape::kTileBytes, load_key, p.keys);
+    if (load_key < p.keys) {
+      values.template copy<Shape::kKeys, true>(to + Shape::kTileBytes, load_key, p.keys - load_key);
     }
     commit_copies();
-    --load_left;
     load_key += Shape::kStreams * Shape::kKeys;
     if (++load_slot == Shape::kStages) load_slot = 0;
   };
   wait_for_previous_kernel();
   RowCopy<QueryRows, Shape::kThreads>(p.query, image, head, p.query_width)
-      .template copy<Shape::kRows, true>(queries, first_query, p.queries);
+      .template copy<Shape::kRows, true>(queries, first_query, p.queries - first_query);
 #pragma unroll 1
   for (int i = 0; i < Shape::kAhead; ++i) load_step();
   wait_copies<2 * Shape::kAhead - 1>();
@@ -126,11 +125,15 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
       multiply_64xNx16<false>(score, q[k], advanced(stage, k * 32), k > 0);
     }
     commit_products();
-    // The last step's values wait until here, and run under this step's exponentials.
-    if (i > 0) multiply_values(last_slot);
-    commit_products();
     load_step();
-    wait_products<1>();
+    // The last step's values wait until here, and run under this step's exponentials.
+    if (i > 0) {
+      multiply_values(last_slot);
+      commit_products();
+      wait_products<1>();
+    } else {
+      wait_products<0>();
+    }
     use_after_wait(score);
     if (left < Shape::kKeys) {
 #pragma unroll
