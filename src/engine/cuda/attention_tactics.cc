@@ -11,34 +11,28 @@
 namespace peregrine::cuda {
 namespace {
 
-constexpr int kSplits[] = {1, 2, 4};
-
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // A ranking, not a promise: which kernels deserve to be timed.
-double predict(const AttentionKernel& kernel, const AttentionParams& p, int splits,
-               const DeviceInfo& device) {
-  constexpr double kNode = 1.5;     // launch, first loads, last stores
-  constexpr double kCluster = 1.0;  // two barriers and the remote results
+double predict(const AttentionKernel& kernel, const AttentionParams& p, const DeviceInfo& device) {
+  constexpr double kNode = 1.5;  // launch, first loads, last stores
   // A block's step while it is alone on its multiprocessor, and how many steps of 64 x 64 a
   // microsecond a full one does.
   const double step = kernel.needs_sm90a ? 0.45 : 0.75;
   const double rate = kernel.needs_sm90a ? 4.0 : 1.8;
-  const double steps = ceil_div(ceil_div(p.keys, kernel.keys), splits);
-  const double blocks = double(ceil_div(p.queries, kernel.queries)) * p.heads * p.batch * splits;
+  const double steps = ceil_div(p.keys, kernel.keys);
+  const double blocks = double(ceil_div(p.queries, kernel.queries)) * p.heads * p.batch;
   const double turns = std::ceil(blocks / device.multiprocessors);
   const double tiles = steps * kernel.queries * kernel.keys / 4096.0;
-  return kNode + (splits > 1 ? kCluster : 0) + std::max(steps * step, tiles * turns / rate);
+  return kNode + std::max(steps * step, tiles * turns / rate);
 }
 
-AttentionTactic tactic_of(const AttentionKernel& kernel, int splits, double predicted_us) {
+AttentionTactic tactic_of(const AttentionKernel& kernel, double predicted_us) {
   AttentionTactic tactic;
   tactic.name = kernel.name;
-  if (splits > 1) tactic.name += " /" + std::to_string(splits);
   tactic.predicted_us = predicted_us;
-  tactic.launch = [&kernel, splits](const AttentionParams& p, bool overlapped,
-                                    cudaStream_t stream) {
-    launch_attention(kernel, p, splits, overlapped, stream);
+  tactic.launch = [&kernel](const AttentionParams& p, bool overlapped, cudaStream_t stream) {
+    launch_attention(kernel, p, overlapped, stream);
   };
   return tactic;
 }
@@ -53,13 +47,7 @@ std::vector<AttentionTactic> attention_tactics(const AttentionParams& p, const D
     if (find_attention_kernel(kernel.name, p) != &kernel) continue;
     if (kernel.shared_bytes > device.shared_bytes_per_block) continue;
     if (kernel.needs_sm90a && device.sm() != 90) continue;
-    for (const int splits : kSplits) {
-      if (splits > 1 && (!kernel.can_split || p.batch * splits > 65535 ||
-                         ceil_div(p.keys, kernel.keys) < splits)) {
-        break;
-      }
-      tactics.push_back(tactic_of(kernel, splits, predict(kernel, p, splits, device)));
-    }
+    tactics.push_back(tactic_of(kernel, predict(kernel, p, device)));
   }
   std::stable_sort(tactics.begin(), tactics.end(),
                    [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
@@ -68,15 +56,7 @@ std::vector<AttentionTactic> attention_tactics(const AttentionParams& p, const D
 }
 
 AttentionTactic named_attention_tactic(std::string_view name, const AttentionParams& p) {
-  for (const AttentionKernel& kernel : attention_kernels()) {
-    if (!name.starts_with(kernel.name)) continue;
-    const AttentionKernel* fitting = find_attention_kernel(kernel.name, p);
-    if (!fitting) break;
-    for (const int splits : kSplits) {
-      AttentionTactic tactic = tactic_of(*fitting, splits, 0);
-      if (tactic.name == name) return tactic;
-    }
-  }
+  if (const AttentionKernel* kernel = find_attention_kernel(name, p)) return tactic_of(*kernel, 0);
   throw Error(ErrorCode::kPlanMismatch, "the plan names the attention kernel '" +
                                             std::string(name) +
                                             "', which this version does not have; build it again");

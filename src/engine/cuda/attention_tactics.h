@@ -13,8 +13,8 @@ namespace peregrine::cuda {
 using AttentionTactic = Tactic<AttentionParams>;
 
 /// Ways to run an FP16 attention that `attention_supports` on a device, the most promising first,
-/// at most `limit` of them: "attention 64x64 mma" (queries of a block, keys of its step), or with
-/// the keys split over a cluster "attention 128x128 wg /2". Never empty: one kernel runs it all.
+/// at most `limit` of them, such as "attention 64x256 wg" (queries of a block, keys of its step).
+/// Never empty: one kernel runs it all.
 std::vector<AttentionTactic> attention_tactics(const AttentionParams& params,
                                                const DeviceInfo& device, std::size_t limit = 4);
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/kernels/attention.h"
 
-#include <cstring>
-#include <iterator>
-
 #include "engine/cuda/kernels/attention_kernels.h"
 #include "engine/cuda/kernels/launch.h"
 
@@ -31,9 +28,9 @@ const std::vector<AttentionKernel>& attention_kernels() {
   return all;
 }
 
-const AttentionKernel* find_attention_kernel(const char* name, const AttentionParams& p) {
+const AttentionKernel* find_attention_kernel(std::string_view name, const AttentionParams& p) {
   for (const AttentionKernel& kernel : attention_kernels()) {
-    if (std::strcmp(kernel.name, name) == 0 && p.query_width <= kernel.query_width &&
+    if (kernel.name == name && p.query_width <= kernel.query_width &&
         p.value_width <= kernel.value_width && (p.plain() ? kernel.plain : kernel.masked)) {
       return &kernel;
     }
@@ -48,18 +45,17 @@ bool attention_supports(const AttentionParams& p) {
          reads_16_bytes(p.value) && reads_16_bytes(p.output);
 }
 
-void launch_attention(const AttentionKernel& attention, const AttentionParams& p, int splits,
-                      bool overlapped, cudaStream_t stream) {
+void launch_attention(const AttentionKernel& attention, const AttentionParams& p, bool overlapped,
+                      cudaStream_t stream) {
   const void* kernel = p.plain() ? attention.plain : attention.masked;
   // Above 48 KB a kernel must be told; the call is cheap and legal during capture.
   CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   attention.shared_bytes));
   LaunchShape shape;
   shape.grid = dim3(static_cast<unsigned>(ceil_div(p.queries, attention.queries)),
-                    static_cast<unsigned>(p.heads), static_cast<unsigned>(p.batch * splits));
+                    static_cast<unsigned>(p.heads), static_cast<unsigned>(p.batch));
   shape.block = dim3(static_cast<unsigned>(attention.threads));
   shape.shared_bytes = attention.shared_bytes;
-  shape.cluster_depth = splits;
   shape.overlapped = overlapped;
   launch(kernel, shape, p, stream);
 }

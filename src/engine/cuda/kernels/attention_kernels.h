@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "engine/cuda/kernels/attention.h"
@@ -17,7 +18,6 @@ struct AttentionKernel {
   int threads = 0;
   int shared_bytes = 0;
   bool needs_sm90a = false;
-  bool can_split = false;        ///< the keys over blocks of a cluster
   const void* plain = nullptr;   ///< softmax of scaled products, nothing else
   const void* masked = nullptr;  ///< the rest; null where only `plain` exists
 };
@@ -30,11 +30,10 @@ const std::vector<AttentionKernel>& attention_kernels();
 
 /// The kernel of that name for these parameters: the narrowest that holds the heads. Null where
 /// there is none.
-const AttentionKernel* find_attention_kernel(const char* name, const AttentionParams& params);
+const AttentionKernel* find_attention_kernel(std::string_view name, const AttentionParams& params);
 
-/// `splits`: blocks of a cluster that share the keys; 1 unless `can_split`.
-void launch_attention(const AttentionKernel& kernel, const AttentionParams& params, int splits,
-                      bool overlapped, cudaStream_t stream);
+void launch_attention(const AttentionKernel& kernel, const AttentionParams& params, bool overlapped,
+                      cudaStream_t stream);
 
 // One source file each.
 std::vector<AttentionKernel> row_attention_kernels();

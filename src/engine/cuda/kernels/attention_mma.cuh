@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "engine/cuda/kernels/attention_combine.cuh"
 #include "engine/cuda/kernels/attention_kernels.h"
 #include "engine/cuda/kernels/attention_mask.cuh"
+#include "engine/cuda/kernels/attention_parts.cuh"
 
 // Attention for narrow heads on any tensor core, after FlashAttention-2 (Dao, 2023): a warp owns 16
 // queries and walks over its keys `Keys` at a time, keeping the running maximum and sum of each
@@ -16,22 +16,9 @@ namespace peregrine::cuda {
 /// start in different banks.
 template <int Width>
 struct PaddedRows {
-  static constexpr int kPitch = (Width + 8) * 2;  // bytes
-  static constexpr int kChunks = Width / 8;
-
-  /// Copies rows [first, first + rows) of a tensor, zeros past `limit` and from `width` on.
-  template <int Threads>
-  static __device__ __forceinline__ void copy(std::uint32_t to, const __half* from,
-                                              int token_stride, int first, int rows, int limit,
-                                              int width) {
-#pragma unroll 4
-    for (int i = static_cast<int>(threadIdx.x); i < rows * kChunks; i += Threads) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      const bool valid = first + row < limit && chunk * 8 < width;
-      copy_16_async(to + row * kPitch + chunk * 16,
-                    from + static_cast<std::int64_t>(first + row) * token_stride + chunk * 8,
-                    valid);
-    }
+  static constexpr int kWidth = Width, kPitch = (Width + 8) * 2, kPeriod = 1;
+  static __device__ __forceinline__ int offset(int row, int chunk) {
+    return row * kPitch + chunk * 16;
   }
 };
 
@@ -65,26 +52,29 @@ __global__ void __launch_bounds__(Shape::kThreads)
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int warp_row = warp % Shape::kRowWarps * 16;
   const int key_warp = warp / Shape::kRowWarps, warp_key = key_warp * Shape::kWarpKeys;
-  const __half* key = at(p.key, image, head / p.heads_per_key);
-  const __half* value = at(p.value, image, head / p.heads_per_key);
   const std::uint32_t queries = shared_address(shared);
   const std::uint32_t base = queries + Shape::kQueries * QueryRows::kPitch;
+  constexpr int kValuesOffset = Shape::kKeys * QueryRows::kPitch;  // within a stage
+  const int from_head = key_head(p, head);
+  const RowCopy<QueryRows, Shape::kThreads> keys(p.key, image, from_head, p.query_width);
+  const RowCopy<ValueRows, Shape::kThreads> values(p.value, image, from_head, p.value_width);
+  // A warp that has keys left multiplies with all its rows: passes are as long or longer.
+  static_assert(decltype(keys)::kRowsPerPass >= Shape::kWarpKeys || Shape::kKeyWarps == 1);
+  static_assert(decltype(values)::kRowsPerPass >= Shape::kWarpKeys || Shape::kKeyWarps == 1);
+  constexpr bool kWhole = Shape::kKeyWarps == 1;
   const auto load_step = [&](int step) {
     const std::uint32_t stage = base + step % 2 * Shape::kStageBytes;
     const int first = step * Shape::kKeys;
-    // Whole shares of a warp: a warp that has keys left multiplies with all its rows.
-    const int rows = min(Shape::kKeys, (p.keys - first + Shape::kWarpKeys - 1) / Shape::kWarpKeys *
-                                           Shape::kWarpKeys);
-    QueryRows::template copy<Shape::kThreads>(stage, key, p.key.token_stride, first, rows, p.keys,
-                                              p.query_width);
-    ValueRows::template copy<Shape::kThreads>(stage + Shape::kKeys * QueryRows::kPitch, value,
-                                              p.value.token_stride, first, rows, p.keys,
-                                              p.value_width);
+    if (first < p.keys) keys.template copy<Shape::kKeys, kWhole>(stage, first, p.keys - first);
+    commit_copies();
+    if (first < p.keys) {
+      values.template copy<Shape::kKeys, kWhole>(stage + kValuesOffset, first, p.keys - first);
+    }
     commit_copies();
   };
   wait_for_previous_kernel();
-  QueryRows::template copy<Shape::kThreads>(queries, at(p.query, image, head), p.query.token_stride,
-                                            first_query, Shape::kQueries, p.queries, p.query_width);
+  RowCopy<QueryRows, Shape::kThreads>(p.query, image, head, p.query_width)
+      .template copy<Shape::kQueries, true>(queries, first_query, p.queries - first_query);
   load_step(0);
 
   std::uint32_t q[Shape::kQueryWidth / 16][4];
@@ -95,12 +85,9 @@ __global__ void __launch_bounds__(Shape::kThreads)
   const std::int64_t mask = image * p.mask.stride[0] + head * p.mask.stride[1];
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
-    if (step + 1 < steps) {
-      load_step(step + 1);
-      wait_copies<1>();
-    } else {
-      wait_copies<0>();
-    }
+    load_step(step + 1);
+    // Where a step is most of the work, its scores do not wait for its values.
+    wait_copies<kWhole ? 2 : 3>();
     __syncthreads();
     if (step == 0) {
 #pragma unroll
@@ -110,18 +97,16 @@ __global__ void __launch_bounds__(Shape::kThreads)
       }
     }
     const int first = step * Shape::kKeys + warp_key, left = p.keys - first;
+    const std::uint32_t stage = base + step % 2 * Shape::kStageBytes;
+    float score[kColumns][4] = {};
     if (left > 0) {
-      const std::uint32_t stage = base + step % 2 * Shape::kStageBytes;
-      const std::uint32_t keys = stage + warp_key * QueryRows::kPitch;
-      const std::uint32_t values =
-          stage + Shape::kKeys * QueryRows::kPitch + warp_key * ValueRows::kPitch;
-      float score[kColumns][4] = {};
+      const std::uint32_t of_warp = stage + warp_key * QueryRows::kPitch;
 #pragma unroll
       for (int k = 0; k < Shape::kQueryWidth / 16; ++k) {
 #pragma unroll
         for (int n = 0; n < kColumns / 2; ++n) {
           std::uint32_t b[4];
-          load_matrix_x4(b, keys + (n * 16 + lane % 8 + lane / 16 * 8) * QueryRows::kPitch +
+          load_matrix_x4(b, of_warp + (n * 16 + lane % 8 + lane / 16 * 8) * QueryRows::kPitch +
                                 (k * 2 + lane / 8 % 2) * 16);
           multiply_16x8x16(score[2 * n], q[k], b[0], b[1]);
           multiply_16x8x16(score[2 * n + 1], q[k], b[2], b[3]);
@@ -143,8 +128,14 @@ __global__ void __launch_bounds__(Shape::kThreads)
         }
       }
       float shrink[2];
-      result.weigh(score, factor, shrink);
-      result.rescale(shrink);
+      if (result.weigh(score, factor, shrink)) result.rescale(shrink);
+    }
+    if (!kWhole) {
+      wait_copies<2>();
+      __syncthreads();
+    }
+    if (left > 0) {
+      const std::uint32_t of_warp = stage + kValuesOffset + warp_key * ValueRows::kPitch;
 #pragma unroll
       for (int k = 0; k < Shape::kWarpKeys / 16; ++k) {
         std::uint32_t a[4];
@@ -153,7 +144,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
         for (int n = 0; n < Shape::kValueWidth / 16; ++n) {
           std::uint32_t b[4];
           load_matrix_x4_transposed(
-              b, values + (k * 16 + lane % 16) * ValueRows::kPitch + (n * 2 + lane / 16) * 16);
+              b, of_warp + (k * 16 + lane % 16) * ValueRows::kPitch + (n * 2 + lane / 16) * 16);
           multiply_16x8x16(result.value[2 * n], a, b[0], b[1]);
           multiply_16x8x16(result.value[2 * n + 1], a, b[2], b[3]);
         }
@@ -166,7 +157,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
   if constexpr (Shape::kKeyWarps > 1) {
     Shape::Parts::store(shared, key_warp, warp_row + lane / 4, result, factor);
     __syncthreads();
-    Shape::Parts::write(p, shared, image, head, first_query, 0, 1);
+    Shape::Parts::write(p, shared, image, head, first_query);
   } else {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
