@@ -190,6 +190,20 @@ TEST(AttentionTactics, OlderDevicesGetWhatTheyCanRun) {
   }
 }
 
+// As measured on an H200: few queries go to the kernels that share out keys, many to the tall
+// tiles.
+TEST(AttentionTactics, TheFirstChoiceSuitsTheGrid) {
+  const auto first = [](int batch, int heads, int tokens, int query_width, int value_width) {
+    const Case c{"", batch, heads, tokens, tokens, query_width, value_width};
+    return attention_tactics(make_problem(c).params, hopper()).front().name;
+  };
+  EXPECT_EQ(first(1, 6, 1370, 64, 64), "attention 64x256 wg");  // Depth-Anything
+  EXPECT_EQ(first(8, 6, 1370, 64, 64), "attention 128x64 wg");  // and a batch of it
+  EXPECT_EQ(first(1, 2, 400, 32, 64), "attention 16x256 mma");  // C2PSA
+  EXPECT_EQ(first(8, 2, 400, 32, 64), "attention 64x256 wg");
+  EXPECT_EQ(first(1, 12, 50, 64, 64), "attention 16x256 mma");  // CLIP
+}
+
 TEST(AttentionTactics, AMaskLeavesTheKernelThatReadsIt) {
   AttentionParams p = make_problem(kCases[0]).params;
   p.causal = true;

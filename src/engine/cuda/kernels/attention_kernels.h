@@ -8,6 +8,13 @@
 
 namespace peregrine::cuda {
 
+/// What the warps of a block share out among themselves.
+enum class AttentionKind {
+  kRows,        ///< mma.sync: queries
+  kKeys,        ///< mma.sync: keys of the same queries
+  kWarpgroups,  ///< wgmma (sm_90a): queries by row groups, keys by streams
+};
+
 /// A compiled tile shape for heads of up to some widths; narrower ones are padded with zeros in
 /// shared memory.
 struct AttentionKernel {
@@ -17,7 +24,7 @@ struct AttentionKernel {
   int keys = 0;     ///< of a block's step
   int threads = 0;
   int shared_bytes = 0;
-  bool needs_sm90a = false;
+  AttentionKind kind = AttentionKind::kRows;
   const void* plain = nullptr;   ///< softmax of scaled products, nothing else
   const void* masked = nullptr;  ///< the rest; null where only `plain` exists
 };

@@ -188,6 +188,7 @@ AttentionKernel make_mma_attention(const char* name) {
   kernel.threads = Shape::kThreads;
   kernel.shared_bytes = Shape::kSharedBytes;
   kernel.plain = reinterpret_cast<const void*>(&attention_mma_kernel<Shape, false>);
+  kernel.kind = Shape::kKeyWarps > 1 ? AttentionKind::kKeys : AttentionKind::kRows;
   // The parts of a row know nothing of rows without keys.
   if constexpr (Shape::kKeyWarps == 1) {
     kernel.masked = reinterpret_cast<const void*>(&attention_mma_kernel<Shape, true>);

@@ -187,7 +187,7 @@ AttentionKernel make_warpgroup_attention(const char* name) {
   kernel.keys = Shape::kKeys * Streams;
   kernel.threads = Shape::kThreads;
   kernel.shared_bytes = Shape::kSharedBytes;
-  kernel.needs_sm90a = true;
+  kernel.kind = AttentionKind::kWarpgroups;
   kernel.plain = reinterpret_cast<const void*>(&attention_warpgroup_kernel<Shape>);
   return kernel;
 }

@@ -252,7 +252,7 @@ void lower_attention(Lowering& to, const Node& node) {
 
 std::vector<std::string> tactics_attention(const BoundStep& step, const DeviceInfo& device,
                                            std::size_t limit) {
-  // The ranking knows the shapes well enough that a fifth never won.
+  // The ranking is good enough: a fourth never won.
   std::vector<std::string> names;
   for (const AttentionTactic& tactic :
        attention_tactics(attention_params(step), device, std::min<std::size_t>(limit, 4))) {
