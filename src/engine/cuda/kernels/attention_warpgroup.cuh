@@ -9,7 +9,7 @@
 // time; the keys of a block are dealt out to `Streams` of warpgroups, each with stages and a
 // barrier of its own, so that one stream's exponentials run under another's products, and a short
 // grid still fills a multiprocessor. A stream is `RowGroups` warpgroups of different queries, which
-// share what they load. Streams of a block, and of a cluster's blocks, meet in PartialResults.
+// share what they load. The streams' results meet in PartialResults.
 //
 // Everything in shared memory is 64 rows of 128 bytes, the xor of chunk and row being the swizzle
 // that the tensor cores expect; narrow heads leave the rest of the row alone.
@@ -89,11 +89,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   publish_to_tensor_cores();
   __syncthreads();
 
-  std::uint32_t q[Shape::kQueryWidth / 16][4];
-#pragma unroll
-  for (int k = 0; k < Shape::kQueryWidth / 16; ++k) {
-    load_matrix_x4(q[k], queries + QueryRows::offset(warp_row + lane % 16, k * 2 + lane / 16));
-  }
+  // The next keys and the last values have come, for all warps of the stream.
   const auto stream_barrier = [&] {
     wait_copies<2 * Shape::kAhead - 1>();
     publish_to_tensor_cores();
@@ -102,6 +98,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const float factor = p.scale * kLog2e;
   RunningResult<Shape::kValueWidth> result;
   std::uint32_t weights[Shape::kKeys / 16][4];
+  const std::uint64_t of_queries = matrix_descriptor(queries + row_group * Shape::kTileBytes);
   const std::uint64_t first_stage = matrix_descriptor(stages);
   // Of a slot's values, by the weights of the last step.
   const auto multiply_values = [&](int slot) {
@@ -110,7 +107,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     begin_products();
 #pragma unroll
     for (int k = 0; k < Shape::kKeys / 16; ++k) {
-      multiply_64xNx16<true>(result.value, weights[k], advanced(stage, k * 16 * 128), true);
+      multiply_rows_64xNx16(result.value, weights[k], advanced(stage, k * 16 * 128));
     }
   };
   int left = p.keys - stream * Shape::kKeys, slot = 0, last_slot = 0;
@@ -122,7 +119,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     begin_products();
 #pragma unroll
     for (int k = 0; k < Shape::kQueryWidth / 16; ++k) {
-      multiply_64xNx16<false>(score, q[k], advanced(stage, k * 32), k > 0);
+      multiply_64xNx16(score, advanced(of_queries, k * 32), advanced(stage, k * 32), k > 0);
     }
     commit_products();
     load_step();

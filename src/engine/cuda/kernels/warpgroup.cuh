@@ -56,22 +56,24 @@ __device__ __forceinline__ void use_after_wait(float (&d)[Columns][4]) {
   }
 }
 
-/// d[64 x 64] += a * b; d[j] holds what an m16n8 product holds, for columns 8j.
-__device__ __forceinline__ void multiply_64xNx16(float (&d)[8][4], std::uint64_t a,
-                                                 std::uint64_t b) {
+/// d[64 x 64] += a * b, or = where not `add`; d[j] holds what an m16n8 product holds, for columns
+/// 8j.
+__device__ __forceinline__ void multiply_64xNx16(float (&d)[8][4], std::uint64_t a, std::uint64_t b,
+                                                 bool add = true) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile(
+      "{.reg .pred add; setp.ne.b32 add, %34, 0; "
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, "
       "%17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-      "}, %32, %33, 1, 1, 1, 0, 0;"
+      "}, %32, %33, add, 1, 1, 0, 0;}"
       : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
         "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
         "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
         "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
         "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
         "+f"(d[7][2]), "+f"(d[7][3])
-      : "l"(a), "l"(b));
+      : "l"(a), "l"(b), "r"(static_cast<int>(add)));
 #endif
 }
 
@@ -148,47 +150,38 @@ __device__ __forceinline__ void multiply_64xNx16(float (&d)[32][4], std::uint64_
 #endif
 }
 
-/// d[64 x 32] = a * b, or += where `add`. `a` are an m16n8 product's left operands of each warp's
-/// 16 rows. `RowsAreK`: the matrix in shared memory has a row for each k (N contiguous), not for
-/// each n.
-template <bool RowsAreK>
-__device__ __forceinline__ void multiply_64xNx16(float (&d)[4][4], const std::uint32_t (&a)[4],
-                                                 std::uint64_t b, bool add) {
+/// d[64 x 32] += a * b, where the matrix in shared memory has a row for each k (N contiguous). `a`:
+/// the left operand of an m16n8 product for each warp's 16 rows.
+__device__ __forceinline__ void multiply_rows_64xNx16(float (&d)[4][4], const std::uint32_t (&a)[4],
+                                                      std::uint64_t b) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile(
-      "{.reg .pred add; setp.ne.b32 add, %21, 0; "
       "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
-      "}, {%16, %17, %18, %19}, %20, add, 1, 1, %22;}"
+      "}, {%16, %17, %18, %19}, %20, 1, 1, 1, 1;"
       : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
         "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
         "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)),
-        "n"(static_cast<int>(RowsAreK)));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 #endif
 }
 
-/// d[64 x 64] = a * b, or += where `add`. `a` are an m16n8 product's left operands of each warp's
-/// 16 rows. `RowsAreK`: the matrix in shared memory has a row for each k (N contiguous), not for
-/// each n.
-template <bool RowsAreK>
-__device__ __forceinline__ void multiply_64xNx16(float (&d)[8][4], const std::uint32_t (&a)[4],
-                                                 std::uint64_t b, bool add) {
+/// d[64 x 64] += a * b, likewise.
+__device__ __forceinline__ void multiply_rows_64xNx16(float (&d)[8][4], const std::uint32_t (&a)[4],
+                                                      std::uint64_t b) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile(
-      "{.reg .pred add; setp.ne.b32 add, %37, 0; "
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
       "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
       "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-      "}, {%32, %33, %34, %35}, %36, add, 1, 1, %38;}"
+      "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 1;"
       : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
         "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
         "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
         "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
         "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
         "+f"(d[7][2]), "+f"(d[7][3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)),
-        "n"(static_cast<int>(RowsAreK)));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 #endif
 }
 
