@@ -34,6 +34,8 @@ static_assert(std::size(kLowerings) == model::kOpCount);
 
 // A detector has three scales with two or three branches each.
 constexpr int kMostStreams = 6;
+// What parallel branches may cost: weights and arena, over weights and the least an arena can be.
+constexpr double kMostMemory = 1.15;
 
 std::int64_t bytes_of(DType dtype) { return static_cast<std::int64_t>(size_of(dtype)); }
 
@@ -75,14 +77,7 @@ compiler::Program Lowering::run() {
                      packed_strides(output->shape), output->name}};
     program_.steps.push_back(std::move(copy));
   }
-  const std::vector<compiler::StepOrder> order =
-      compiler::assign_streams(dependencies(), kMostStreams);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    program_.steps[i].stream = order[i].stream;
-    program_.steps[i].waits = order[i].waits;
-    program_.streams = std::max(program_.streams, order[i].stream + 1);
-  }
-  finish_arena(compiler::Precedence(order));
+  assign_streams();
   return std::move(program_);
 }
 
@@ -326,9 +321,28 @@ compiler::Dependencies Lowering::dependencies() const {
   return result;
 }
 
-// Buffer numbers become offsets in one arena. Two buffers may share memory when whatever touches
-// the one is always done before anything touches the other.
-void Lowering::finish_arena(const compiler::Precedence& precedence) {
+// Branches side by side need memory side by side: the most streams that the memory is worth.
+void Lowering::assign_streams() {
+  const compiler::Dependencies needs = dependencies();
+  for (int streams = kMostStreams; streams > 0; --streams) {
+    const auto order = compiler::assign_streams(needs, streams);
+    const compiler::ArenaPlan plan = plan_arena(order);
+    const double least = static_cast<double>(plan.peak + weights_.bytes().size());
+    const double most = kMostMemory * least - static_cast<double>(weights_.bytes().size());
+    if (streams > 1 && static_cast<double>(plan.bytes) > most) continue;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      program_.steps[i].stream = order[i].stream;
+      program_.steps[i].waits = order[i].waits;
+      program_.streams = std::max(program_.streams, order[i].stream + 1);
+    }
+    return settle(plan);
+  }
+}
+
+// Two buffers may share memory when whatever touches the one is always done before anything touches
+// the other.
+compiler::ArenaPlan Lowering::plan_arena(const std::vector<compiler::StepOrder>& order) const {
+  const compiler::Precedence precedence(order);
   std::vector<compiler::Buffer> buffers(arena_.size());
   std::vector<std::vector<int>> users(arena_.size());
   const auto touch = [&](const Operand& operand, int at) {
@@ -350,18 +364,22 @@ void Lowering::finish_arena(const compiler::Precedence& precedence) {
     }
     return true;
   };
-  const compiler::ArenaPlan plan = compiler::plan_arena(buffers, [&](std::size_t a, std::size_t b) {
+  return compiler::plan_arena(buffers, [&](std::size_t a, std::size_t b) {
     return !all_before(a, b) && !all_before(b, a);
   });
-  const auto settle = [&](Operand& operand) {
+}
+
+// Buffer numbers become offsets in one arena.
+void Lowering::settle(const compiler::ArenaPlan& plan) {
+  const auto settle_operand = [&](Operand& operand) {
     if (operand.region != Region::kArena) return;
     operand.offset +=
         static_cast<std::int64_t>(plan.offsets[static_cast<std::size_t>(operand.index)]);
     operand.index = 0;
   };
   for (Step& step : program_.steps) {
-    std::for_each(step.inputs.begin(), step.inputs.end(), settle);
-    std::for_each(step.outputs.begin(), step.outputs.end(), settle);
+    std::for_each(step.inputs.begin(), step.inputs.end(), settle_operand);
+    std::for_each(step.outputs.begin(), step.outputs.end(), settle_operand);
   }
   program_.arena_bytes = plan.bytes;
   program_.peak_bytes = plan.peak;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/memory_planner.h"
 #include "compiler/program.h"
 #include "compiler/schedule.h"
 #include "engine/cuda/layout.h"
@@ -88,7 +89,9 @@ class Lowering {
     Shape shape, strides;
   };
   compiler::Dependencies dependencies() const;
-  void finish_arena(const compiler::Precedence& precedence);
+  void assign_streams();
+  compiler::ArenaPlan plan_arena(const std::vector<compiler::StepOrder>& order) const;
+  void settle(const compiler::ArenaPlan& plan);
 
   const model::Graph& graph_;
   Precision precision_;

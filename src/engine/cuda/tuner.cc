@@ -67,6 +67,7 @@ class Playground {
 };
 
 using Choice = compiler::TacticCache::Entry;
+using Ranking = std::vector<Choice>;  // quickest first
 
 class Tuner {
  public:
@@ -91,20 +92,38 @@ class Tuner {
     }
   }
 
+  /// Alone, a kernel finds its weights in L2 and its code in the instruction cache; in a network it
+  /// follows others. So the runners-up of each step are tried in their place as well, the whole
+  /// program timed each time.
+  void refine(Program& program) {
+    const BoundProgram bound(program, playground_.addresses());
+    double best = whole(program, bound);
+    for (const std::string& key : by_total_time(program)) {
+      const Ranking& ranking = rankings_.at(key);
+      for (std::size_t k = 1; k < ranking.size() && k < kRunnersUp; ++k) {
+        if (!in_time() || ranking[k].microseconds > kWorthTrying * ranking[0].microseconds) break;
+        const Choice before = chosen_.at(key);
+        assign(program, key, ranking[k]);
+        const double us = whole(program, bound);
+        ++report_.tactics_timed;
+        if (us < best * kBetter) {
+          best = us;
+        } else {
+          assign(program, key, before);
+        }
+      }
+    }
+  }
+
   void time(Program& program) {
     if (options_.progress) {
       options_.progress({BuildProgress::Stage::kMeasure, static_cast<int>(program.batch), ""});
     }
     const BoundProgram bound(program, playground_.addresses());
-    const auto measured = [&] {
-      const Branches branches(program);
-      return microseconds_in_chain(stream_.get(), 1,
-                                   [&] { bound.enqueue(stream_.get(), branches); });
-    };
-    program.microseconds = measured();
+    program.microseconds = whole(program, bound);
     if (program.streams == 1) return;
     const int streams = std::exchange(program.streams, 1);
-    const double in_order = measured();
+    const double in_order = whole(program, bound);
     if (program.microseconds < in_order) {
       program.streams = streams;
       return;
@@ -125,8 +144,6 @@ class Tuner {
       step.microseconds = known->second.microseconds;
       return;
     }
-    const auto names = bound.kernel(index).tactics(bound.step(index, stream_.get()), device_,
-                                                   static_cast<std::size_t>(options_.tactic_limit));
     if (const auto kept = from_cache(bound, index, key)) {
       ++report_.tactics_from_cache;
       step.tactic = kept->tactic;
@@ -134,11 +151,11 @@ class Tuner {
       chosen_[key] = *kept;
       return;
     }
+    const auto names = bound.kernel(index).tactics(bound.step(index, stream_.get()), device_,
+                                                   static_cast<std::size_t>(options_.tactic_limit));
     Choice best{names.empty() ? "" : names.front(), 0};
-    const bool in_time =
-        options_.time_budget_seconds <= 0 || watch_.seconds() < options_.time_budget_seconds;
-    if (in_time && !names.empty()) {
-      best = fastest(bound, index, step, names);
+    if (in_time() && !names.empty()) {
+      best = fastest(bound, index, step, key, names);
       if (options_.tactics) options_.tactics->store(key, best);
     }
     step.tactic = best.tactic;
@@ -158,18 +175,58 @@ class Tuner {
     return known ? kept : std::nullopt;
   }
 
-  Choice fastest(const BoundProgram& bound, std::size_t index, Step& step,
+  Choice fastest(const BoundProgram& bound, std::size_t index, Step& step, const std::string& key,
                  const std::vector<std::string>& names) {
-    Choice best{"", std::numeric_limits<double>::infinity()};
+    Ranking ranking;
     for (const std::string& name : names) {
       step.tactic = name;
       const double us = microseconds_in_chain(stream_.get(), kChainLength,
                                               [&] { bound.enqueue(index, stream_.get()); });
       ++report_.tactics_timed;
-      if (us < best.microseconds) best = {name, us};
+      ranking.push_back({name, us});
     }
-    return best;
+    std::stable_sort(ranking.begin(), ranking.end(), [](const Choice& a, const Choice& b) {
+      return a.microseconds < b.microseconds;
+    });
+    return (rankings_[key] = std::move(ranking)).front();
   }
+
+  bool in_time() const {
+    return options_.time_budget_seconds <= 0 || watch_.seconds() < options_.time_budget_seconds;
+  }
+
+  double whole(const Program& program, const BoundProgram& bound) {
+    const Branches branches(program);
+    return microseconds_in_chain(stream_.get(), 1, [&] { bound.enqueue(stream_.get(), branches); });
+  }
+
+  // Keys with runners-up, those that most time goes to first.
+  std::vector<std::string> by_total_time(const Program& program) {
+    std::map<std::string, double> totals;
+    for (const Step& step : program.steps) {
+      const std::string key = compiler::tactic_key(step);
+      if (rankings_.contains(key)) totals[key] += step.microseconds;
+    }
+    std::vector<std::string> keys;
+    for (const auto& [key, total] : totals) keys.push_back(key);
+    std::stable_sort(keys.begin(), keys.end(), [&](const std::string& a, const std::string& b) {
+      return totals.at(a) > totals.at(b);
+    });
+    return keys;
+  }
+
+  void assign(Program& program, const std::string& key, const Choice& choice) {
+    for (Step& step : program.steps) {
+      if (step.tactic.empty() || compiler::tactic_key(step) != key) continue;
+      step.tactic = choice.tactic;
+      step.microseconds = choice.microseconds;
+    }
+    chosen_[key] = choice;
+    if (options_.tactics) options_.tactics->store(key, choice);
+  }
+
+  static constexpr std::size_t kRunnersUp = 3;
+  static constexpr double kWorthTrying = 1.3, kBetter = 0.997;
 
   const Playground& playground_;
   const DeviceInfo& device_;
@@ -177,7 +234,8 @@ class Tuner {
   BuildReport& report_;
   Stream stream_;
   Stopwatch watch_;
-  std::map<std::string, Choice> chosen_;
+  std::map<std::string, Choice> chosen_;     // by key
+  std::map<std::string, Ranking> rankings_;  // of what was timed now, not of what was kept
 };
 
 }  // namespace
@@ -186,6 +244,7 @@ void tune(Plan& plan, const DeviceInfo& device, const BuildOptions& options, Bui
   const Playground playground(plan);
   Tuner tuner(playground, device, options, report);
   for (Program& program : plan.programs) tuner.tune(program);
+  for (Program& program : plan.programs) tuner.refine(program);
   for (Program& program : plan.programs) tuner.time(program);
 }
 

@@ -25,6 +25,24 @@ PEREGRINE_HOST_DEVICE float sigmoid_of(float x) {
 #endif
 }
 
+/// Exact where pow is not; below 0 what is left of 1 / a^-x.
+PEREGRINE_HOST_DEVICE std::int64_t integer_power(std::int64_t a, std::int64_t x) {
+  if (x < 0) return a == 1 ? 1 : a == -1 ? (x % 2 != 0 ? -1 : 1) : 0;
+  std::uint64_t base = static_cast<std::uint64_t>(a), result = 1;
+  for (; x > 0; x /= 2) {
+    if (x % 2 != 0) result *= base;
+    base *= base;
+  }
+  return static_cast<std::int64_t>(result);
+}
+
+/// Towards zero, but a power that is off a whole number by rounding alone is that number.
+PEREGRINE_HOST_DEVICE float truncated_power(double a, double x) {
+  const double power = pow(a, x), whole = rint(power);
+  const bool rounding = fabs(power - whole) < 1e-12 * fabs(power);
+  return static_cast<float>(rounding ? whole : trunc(power));
+}
+
 PEREGRINE_HOST_DEVICE float softplus_of(float x) {
   return fmaxf(x, 0.0F) + log1pf(expf(-fabsf(x)));
 }
@@ -54,8 +72,7 @@ PEREGRINE_HOST_DEVICE_CALL float seldom(PointwiseOp op, float alpha, float beta,
     case kMish: return a * tanhf(softplus_of(a));
     case kMod: return fmodf(a, x);
     case kPow: return powf(a, x);
-    case kPowTruncated:
-      return static_cast<float>(trunc(pow(static_cast<double>(a), static_cast<double>(x))));
+    case kPowTruncated: return truncated_power(a, x);
     case kSelu: return beta * (a <= 0 ? alpha * expm1f(a) : a);
     case kSin: return sinf(a);
     case kSinh: return sinhf(a);
@@ -95,7 +112,7 @@ PEREGRINE_HOST_DEVICE_CALL std::int64_t seldom(PointwiseOp op, float alpha, floa
     case kBitwiseXor: return a ^ x;
     case kMod: return remainder(a, x, false);
     case kModTruncated: return remainder(a, x, true);
-    case kPow: return truncated(pow(static_cast<double>(a), static_cast<double>(x)));
+    case kPow: return integer_power(a, x);
     case kShiftLeft: return shifted(a, x, true);
     case kShiftRight: return shifted(a, x, false);
     case kShrink: {
