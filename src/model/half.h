@@ -33,6 +33,14 @@ constexpr std::uint16_t half_from_float(float value) {
   return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000U + 0xFFFU + odd) >> 13));
 }
 
+/// The distance from a number to the next binary16 further from zero, where that is finite.
+constexpr float half_unit(float value) {
+  const auto exponent =
+      static_cast<std::int32_t>((std::bit_cast<std::uint32_t>(value) >> 23) & 0xFFU) - 127;
+  const std::int32_t unit = (exponent < -14 ? -14 : exponent) - 10;
+  return std::bit_cast<float>(static_cast<std::uint32_t>(unit + 127) << 23);
+}
+
 constexpr float float_from_bfloat(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }

@@ -34,8 +34,10 @@ static_assert(std::size(kLowerings) == model::kOpCount);
 
 // A detector has three scales with two or three branches each.
 constexpr int kMostStreams = 6;
-// What parallel branches may cost: weights and arena, over weights and the least an arena can be.
+// What parallel branches may cost: weights and arena over weights and the least an arena can be; or
+// a few MiB, which no GPU misses.
 constexpr double kMostMemory = 1.15;
+constexpr double kSpareBytes = 8 << 20;
 
 std::int64_t bytes_of(DType dtype) { return static_cast<std::int64_t>(size_of(dtype)); }
 
@@ -328,7 +330,8 @@ void Lowering::assign_streams() {
     const auto order = compiler::assign_streams(needs, streams);
     const compiler::ArenaPlan plan = plan_arena(order);
     const double least = static_cast<double>(plan.peak + weights_.bytes().size());
-    const double most = kMostMemory * least - static_cast<double>(weights_.bytes().size());
+    const double most = std::max(kMostMemory * least, least + kSpareBytes) -
+                        static_cast<double>(weights_.bytes().size());
     if (streams > 1 && static_cast<double>(plan.bytes) > most) continue;
     for (std::size_t i = 0; i < order.size(); ++i) {
       program_.steps[i].stream = order[i].stream;

@@ -68,7 +68,7 @@ bool lower_stem(Lowering& to, const Node& node, const ConvWork& work, const Oper
   step.outputs = {y};
   if (!supports(conv_stem_supports, step)) return false;
   const std::int64_t padded = (work.in * work.taps() + 15) / 16 * 16;
-  step.inputs[1] = half_weight(to, row_weights(work, padded), {work.out, padded});
+  step.inputs[1] = half_weight(to, row_weights(rounded_to_half(work), padded), {work.out, padded});
   step.inputs[2] = bias_operand(to, work);
   to.emit(std::move(step));
   return true;
@@ -90,8 +90,8 @@ bool lower_depthwise(Lowering& to, const Node& node, const ConvWork& work,
   if (!ready) {
     step.inputs[0] = to.copied(x, DType::kFloat16, compiler::channels_last(x.shape));
   }
-  step.inputs[1] =
-      half_weight(to, depthwise_weights(work), {work.kernel[0], work.kernel[1], work.groups});
+  step.inputs[1] = half_weight(to, depthwise_weights(rounded_to_half(work)),
+                               {work.kernel[0], work.kernel[1], work.groups});
   step.inputs[2] = bias_operand(to, work);
   to.emit(std::move(step));
   return true;

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/ops/conv_work.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
 #include "compiler/strided.h"
 #include "engine/cuda/ops/operands.h"
+#include "model/half.h"
 
 namespace peregrine::cuda {
 
@@ -49,6 +54,36 @@ ConvWork merge_groups(const ConvWork& work, std::int64_t merged) {
     const std::int64_t column = group % merged * work.in + in;
     result.weights[static_cast<std::size_t>((row * result.in + column) * taps + tap)] = weight;
   });
+  return result;
+}
+
+ConvWork rounded_to_half(const ConvWork& work) {
+  ConvWork result = work;
+  const auto taps = static_cast<std::size_t>(work.taps());
+  const auto in = static_cast<std::size_t>(work.in);
+  std::vector<std::size_t> order(taps);
+  for (std::size_t row = 0; row < work.weights.size(); row += in * taps) {
+    double carry = 0;
+    for (std::size_t first = row; first < row + in * taps; first += taps) {
+      const float* weights = work.weights.data() + first;
+      std::iota(order.begin(), order.end(), 0U);
+      if (taps > 1) {
+        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+          return std::abs(weights[a]) > std::abs(weights[b]);
+        });
+      }
+      for (const std::size_t tap : order) {
+        const double weight = weights[tap];
+        if (weight == 0) continue;
+        const double unit = model::half_unit(static_cast<float>(weight));
+        const double wanted = std::clamp(weight + carry, weight - unit, weight + unit);
+        const float half =
+            model::float_from_half(model::half_from_float(static_cast<float>(wanted)));
+        result.weights[first + tap] = half;
+        if (std::isfinite(half)) carry += weight - half;
+      }
+    }
+  }
   return result;
 }
 
@@ -114,7 +149,7 @@ void emit_conv(Lowering& to, const Node& node, const ConvWork& work, const Opera
                const Operand& residual, const Operand& y) {
   Step step = conv_step(to, node, "conv", work);
   const Operand weight =
-      half_weight(to, tile_weights(work, work.in),
+      half_weight(to, tile_weights(rounded_to_half(work), work.in),
                   {work.groups, work.out, work.kernel[0], work.kernel[1], work.in});
   step.inputs = {x, weight, bias_operand(to, work), residual};
   step.outputs = {y};

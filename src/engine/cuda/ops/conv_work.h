@@ -28,6 +28,11 @@ std::int64_t groups_to_merge(std::int64_t groups, std::int64_t in);
 /// The same convolution with `merged` groups in one, zeros between them.
 ConvWork merge_groups(const ConvWork& work, std::int64_t merged);
 
+/// The weights as float16 holds them, each at most one unit in the last place away, such that the
+/// errors of an output channel cancel: what one weight loses, the next ones make good (error
+/// diffusion), taps of one input channel first, the large ones before the small. Activations have a
+/// mean; rounded one by one, errors times that mean add up to a shift of every score.
+ConvWork rounded_to_half(const ConvWork& work);
 /// [group][out][tap][in], each group's channels padded with zeros to `padded_in`: what tile kernels
 /// read.
 std::vector<float> tile_weights(const ConvWork& work, std::int64_t padded_in);
