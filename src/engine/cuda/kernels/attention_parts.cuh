@@ -211,11 +211,9 @@ struct PartialResults {
       const float scale_back = __fdividef(1.0f, sum);
 #pragma unroll
       for (float& v : value) v *= scale_back;
-      const Half8 halves = to_half8(value);
-      // As one store: the compiler takes the structure apart.
-      *reinterpret_cast<uint4*>(
+      *reinterpret_cast<Half8*>(
           output + static_cast<std::int64_t>(first_query + row) * p.output.token_stride + column) =
-          *reinterpret_cast<const uint4*>(&halves);
+          to_half8(value);
     }
   }
 };

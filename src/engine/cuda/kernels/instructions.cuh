@@ -92,23 +92,29 @@ __device__ __forceinline__ void wait_for_previous_kernel() {
 #endif
 }
 
-/// Eight consecutive FP16 values as one 16-byte access.
+/// Eight consecutive FP16 values as one 16-byte access. A vector of integers, since structures of
+/// __half2 are copied member by member.
 struct alignas(16) Half8 {
-  __half2 pairs[4];
+  uint4 pairs;
 };
 __device__ __forceinline__ void to_floats(const Half8& from, float (&to)[8]) {
+  const uint4 pairs = from.pairs;
+  const std::uint32_t parts[4] = {pairs.x, pairs.y, pairs.z, pairs.w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const float2 pair = __half22float2(from.pairs[i]);
+    const float2 pair = __half22float2(*reinterpret_cast<const __half2*>(&parts[i]));
     to[2 * i] = pair.x;
     to[2 * i + 1] = pair.y;
   }
 }
 __device__ __forceinline__ Half8 to_half8(const float (&from)[8]) {
-  Half8 to;
+  std::uint32_t parts[4];
 #pragma unroll
-  for (int i = 0; i < 4; ++i) to.pairs[i] = __floats2half2_rn(from[2 * i], from[2 * i + 1]);
-  return to;
+  for (int i = 0; i < 4; ++i) {
+    const __half2 pair = __floats2half2_rn(from[2 * i], from[2 * i + 1]);
+    parts[i] = *reinterpret_cast<const std::uint32_t*>(&pair);
+  }
+  return {make_uint4(parts[0], parts[1], parts[2], parts[3])};
 }
 
 }  // namespace peregrine::cuda
