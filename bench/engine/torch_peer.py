@@ -27,8 +27,19 @@ def is_shape(value):
     return isinstance(value, np.ndarray)
 
 
+HOST = {}  # of constants on the device that say shapes: id -> (the tensor, so that its id stays its own, array)
+
+
+def on_host(value):
+    if not torch.is_tensor(value):
+        return np.asarray(value)
+    if id(value) not in HOST:
+        HOST[id(value)] = (value, value.float().cpu().numpy())
+    return HOST[id(value)][1]
+
+
 def as_ints(value):
-    return [int(v) for v in np.asarray(value).reshape(-1)]
+    return [int(v) for v in on_host(value).reshape(-1)]
 
 
 class Executor(torch.nn.Module):
@@ -38,6 +49,7 @@ class Executor(torch.nn.Module):
         super().__init__()
         model = onnx.load(path)
         self.dtype, self.device = dtype, torch.device(device)
+        self.folded, self.uploaded, self.keep = {}, {}, False
         self.graph = model.graph
         self.opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self.inputs = [i.name for i in self.graph.input if i.name not in {t.name for t in self.graph.initializer}]
@@ -52,17 +64,36 @@ class Executor(torch.nn.Module):
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
     def tensor(self, value):
-        return torch.as_tensor(value, device=self.device) if is_shape(value) else value
+        if not is_shape(value):
+            return value
+        if id(value) not in self.uploaded:
+            self.uploaded[id(value)] = (value, torch.as_tensor(value, device=self.device))
+        return self.uploaded[id(value)][1]
+
+    def fold(self, *inputs):
+        """Runs once and keeps what does not depend on the inputs' contents: shapes and constants. For one batch."""
+        self.folded, self.uploaded = {}, {}
+        self.keep = True
+        self(*inputs)
+        self.keep = False
 
     def forward(self, *inputs):
         values = dict(self.constants)
         values.update(zip(self.inputs, inputs))
+        values.update(self.folded)
+        varying = set(self.inputs)
         for op, names, outputs, attrs in self.nodes:
+            if all(n in self.folded for n in outputs if n):
+                continue
             arguments = [values[n] if n else None for n in names]
             results = getattr(self, "op_" + op)(attrs, *arguments)
             results = results if isinstance(results, tuple) else (results,)
             results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]  # NumPy's scalars
             values.update((n, r) for n, r in zip(outputs, results) if n)
+            if self.keep and op != "Shape" and varying.intersection(names):
+                varying.update(outputs)
+            elif self.keep:
+                self.folded.update((n, r) for n, r in zip(outputs, results) if n)
         return tuple(self.tensor(values[o]) for o in self.outputs)
 
     # --- convolution and friends ---
@@ -118,7 +149,7 @@ class Executor(torch.nn.Module):
         if sizes is not None and len(np.asarray(sizes)):
             size = as_ints(sizes)[2:]
         else:
-            factors = (scales.float().cpu().numpy() if torch.is_tensor(scales) else np.asarray(scales))[2:]
+            factors = on_host(scales)[2:]
             size = [int(s * float(f)) for s, f in zip(x.shape[2:], factors)]
         corners = attrs.get("coordinate_transformation_mode", b"half_pixel") == b"align_corners"
         return F.interpolate(x, size, mode=mode, **({} if mode == "nearest" else {"align_corners": corners}))
@@ -341,6 +372,7 @@ def main():
             arrays = random_inputs(executor, batch)
             inputs = [torch.from_numpy(a).to(options.device, dtype).contiguous(memory_format=torch.channels_last)
                       for a in arrays]
+            executor.fold(*inputs)
             report = {"model": options.model, "batch": batch, "peer": "torch " + torch.__version__,
                       "mode": "eager" if options.device != "cuda" else
                       f"compile {options.compile}" if options.compile else "eager, CUDA graph"}
