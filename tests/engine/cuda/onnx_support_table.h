@@ -16,7 +16,7 @@ class OnnxSupportTable {
 
   void add(const std::string& op, Column column, Outcome outcome);
   int count(Column column, Outcome outcome) const;
-  /// `on_gpu`: CUDA's cases ran; else they were lowered only, and the table says so.
+  /// `on_gpu`: CUDA's cases ran there; else the table says that they did not.
   void write(const std::string& path, bool on_gpu) const;
 
  private:
