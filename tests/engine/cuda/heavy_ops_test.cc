@@ -8,9 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "compiler/compile_graph.h"
-#include "compiler/passes.h"
 #include "core/cuda/device_info.h"
+#include "engine/cuda/compiled.h"
 #include "engine/cuda/conv_tactics.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/epilogue.h"
@@ -20,7 +19,6 @@
 #include "model/model_builder.h"
 #include "model/op_cases.h"
 #include "model/reference/interpreter.h"
-#include "model/shape_inference.h"
 #include "testing/expect_error.h"
 
 namespace peregrine {
@@ -35,10 +33,7 @@ using I = std::int64_t;
 using Names = std::vector<std::string>;
 
 model::Graph inferred(const ModelBuilder& model, bool passes) {
-  model::Graph graph = model.graph();
-  model::infer(graph, {.batch = 0});
-  passes ? void(compiler::compile_graph(graph)) : void(compiler::to_float32(graph));
-  return graph;
+  return testing::compiled(model.graph(), passes);
 }
 
 std::vector<compiler::Step> steps_of(const ModelBuilder& model, Precision precision,

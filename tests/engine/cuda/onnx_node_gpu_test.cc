@@ -8,8 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "compiler/compile_graph.h"
-#include "compiler/passes.h"
+#include "engine/cuda/compiled.h"
 #include "engine/cuda/gpu.h"
 #include "engine/cuda/onnx_support_table.h"
 #include "engine/cuda/run_on_gpu.h"
@@ -17,7 +16,6 @@
 #include "model/convert.h"
 #include "model/onnx_files.h"
 #include "model/onnx_node_cases.h"
-#include "model/shape_inference.h"
 #include "peregrine/error.h"
 
 namespace peregrine::testing {
@@ -53,8 +51,7 @@ std::vector<Binding> bindings_of(const std::string& op) {
   return bindings;
 }
 
-model::Graph compiled(const model::Graph& model, const std::vector<Tensor>& inputs, Binding binding,
-                      bool passes) {
+model::Graph bound(const model::Graph& model, const std::vector<Tensor>& inputs, Binding binding) {
   model::Graph graph = model.clone();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     model::Value* input = graph.inputs()[i];
@@ -63,12 +60,6 @@ model::Graph compiled(const model::Graph& model, const std::vector<Tensor>& inpu
     if (!is_bound(binding, i, input->dtype)) continue;
     graph.replace(input, graph.add_constant(input->name + ":bound",
                                             std::make_shared<Tensor>(inputs[i].clone())));
-  }
-  model::infer(graph, {.batch = 0});
-  if (passes) {
-    compiler::compile_graph(graph);
-  } else {
-    compiler::to_float32(graph);
   }
   return graph;
 }
@@ -79,7 +70,7 @@ model::Graph lowered(const OnnxNodeCase& each, const model::Graph& model,
   const std::vector<Binding> bindings = bindings_of(each.op);
   for (std::size_t i = 0;; ++i) {
     try {
-      model::Graph graph = compiled(model, inputs, bindings[i], variant.passes);
+      model::Graph graph = compiled(bound(model, inputs, bindings[i]), variant.passes);
       cuda::lower_to_plan(std::span(&graph, 1), variant.precision);
       return graph;
     } catch (const Error& error) {
