@@ -5,6 +5,9 @@ if(PEREGRINE_CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${PEREGRINE_CCACHE})
 endif()
 
+# A program loads the libraries it uses, not all that its libraries might.
+add_link_options(LINKER:--as-needed)
+
 add_library(peregrine_options INTERFACE)
 target_include_directories(peregrine_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
                                                        ${PROJECT_BINARY_DIR}/generated)

@@ -9,20 +9,25 @@
 namespace peregrine::cuda {
 
 double microseconds_in_chain(cudaStream_t stream, int length, const std::function<void()>& launch) {
-  constexpr int kRounds = 5, kReplays = 4;
   const GraphExec graph = capture(stream, [&] {
     for (int i = 0; i < length; ++i) launch();
   });
   const Event start = make_event(true), stop = make_event(true);
-  std::vector<double> times;
-  for (int round = 0; round <= kRounds; ++round) {
+  const auto replay_us = [&](int replays) {
     CUDA_CHECK(cudaEventRecord(start.get(), stream));
-    for (int i = 0; i < kReplays; ++i) CUDA_CHECK(cudaGraphLaunch(graph.get(), stream));
+    for (int i = 0; i < replays; ++i) CUDA_CHECK(cudaGraphLaunch(graph.get(), stream));
     CUDA_CHECK(cudaEventRecord(stop.get(), stream));
     CUDA_CHECK(cudaEventSynchronize(stop.get()));
-    const double us = milliseconds_between(start, stop) * 1000.0 / kReplays / length;
-    if (round > 0) times.push_back(us);  // the first round warms up
-  }
+    return milliseconds_between(start, stop) * 1000.0 / replays;
+  };
+  // The first replay warms up and says how many more a few milliseconds are worth: what is long is
+  // steady.
+  constexpr double kRoundUs = 1500;
+  const double first = replay_us(1);
+  const int replays = std::clamp(static_cast<int>(kRoundUs / first), 1, 4);
+  const int rounds = first > kRoundUs ? 3 : 5;
+  std::vector<double> times;
+  for (int round = 0; round < rounds; ++round) times.push_back(replay_us(replays) / length);
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
