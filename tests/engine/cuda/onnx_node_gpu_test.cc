@@ -124,6 +124,7 @@ void check(const OnnxNodeCase& each, Precision precision, bool on_gpu, OnnxSuppo
   const bool halves = precision == Precision::kFloat16;
   const OnnxNodeResult result = try_precision(each, precision, on_gpu);
   table.add(each.op, halves ? Column::kCudaFloat16 : Column::kCudaFloat32, result.outcome);
+  if (result.outcome == Outcome::kUnsupported) table.add_refusal(result.detail);
   EXPECT_NE(result.outcome, Outcome::kWrong)
       << each.name() << (halves ? " FP16 " : " FP32 ") << result.detail;
   if (verbose && result.outcome == Outcome::kUnsupported) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/onnx_support_table.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -42,6 +43,16 @@ void OnnxSupportTable::add(const std::string& op, Column column, Outcome outcome
   ++ops_[op][column][outcome];
 }
 
+void OnnxSupportTable::add_refusal(const std::string& message) {
+  // "...node 'name' (Op): reason. Nothing runs elsewhere..." or "...: reason; what to do".
+  const std::size_t op = message.find(" (", message.find("node '"));
+  const std::size_t reason = message.find("): ", op);
+  if (op == std::string::npos || reason == std::string::npos) return;
+  const std::size_t end = std::min(message.find(". ", reason), message.find("; ", reason));
+  refusals_.insert(message.substr(op + 2, reason - op - 2) + ": " +
+                   message.substr(reason + 3, end - reason - 3));
+}
+
 int OnnxSupportTable::count(Column column, Outcome outcome) const {
   int sum = 0;
   for (const auto& [op, columns] : ops_) {
@@ -75,7 +86,8 @@ void OnnxSupportTable::write(const std::string& path, bool on_gpu) const {
       out << "| " << op << " |" << cells(columns) << "\n";
     }
   }
-  out << "\nRefused altogether: " << refused << ".\n";
+  out << "\nRefused altogether: " << refused << ".\n\nRefused by CUDA alone:\n\n";
+  for (const std::string& refusal : refusals_) out << "- " << refusal << "\n";
 }
 
 }  // namespace peregrine::testing
