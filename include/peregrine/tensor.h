@@ -126,7 +126,7 @@ struct PEREGRINE_API TensorView {
 
   int rank() const { return static_cast<int>(shape.size()); }
   std::int64_t size() const { return element_count(shape); }
-  bool is_packed() const;
+  bool is_packed() const;  ///< an empty one always is
   /// Typed pointer. Throws `Error(kInvalidShape)` when `T` is not the view's dtype.
   template <typename T>
   T* as() const {

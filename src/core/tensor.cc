@@ -116,6 +116,7 @@ TensorView::TensorView(void* data_, DType dtype_, Shape shape_, Device device_)
 }
 
 bool TensorView::is_packed() const {
+  if (size() == 0) return true;
   std::int64_t stride = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
     if (shape[i] != 1 && strides[i] != stride) return false;

@@ -93,7 +93,7 @@ bool runs_before_its_shape_is_known(const Node& node) {
 }
 
 bool depends_on_shapes_only(const Node& node) {
-  return node.op() == Op::kShape || node.op() == Op::kSize;
+  return node.op() == Op::kShape || node.op() == Op::kSize || node.op() == Op::kEyeLike;
 }
 
 bool is_foldable(const Node& node, std::size_t folded_bytes) {
@@ -110,8 +110,13 @@ bool is_foldable(const Node& node, std::size_t folded_bytes) {
          node_cost(node).flops <= kMaxFoldedFlops;
 }
 
-// Shape and Size look at no contents: an empty tensor of the shape is all they need.
+// Shape, Size and EyeLike look at no contents.
 std::vector<Tensor> evaluate(const Node& node) {
+  if (node.op() == Op::kEyeLike) {
+    const Tensor any = Tensor::zeros(node.input(0)->dtype, node.input(0)->shape);
+    const Tensor* inputs[] = {&any};
+    return run_node(node, inputs);
+  }
   if (depends_on_shapes_only(node)) {
     std::vector<Tensor> results;
     const auto infos = apply_rule(node, rule_inputs(node));

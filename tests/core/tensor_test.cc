@@ -22,6 +22,7 @@ TEST(Tensor, SlicesTheOutermostDimension) {
   const TensorView middle = tensor.view().slice(1, 1);
   EXPECT_EQ(middle.as<float>()[0], 2);
   EXPECT_TRUE(middle.is_packed());
+  EXPECT_TRUE(TensorView(nullptr, DType::kFloat32, {2, 0, 4}).is_packed());
   EXPECT_THROW(tensor.view().slice(2, 2), Error);
 }
 

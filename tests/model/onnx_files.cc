@@ -14,10 +14,11 @@
 namespace peregrine::testing {
 
 std::filesystem::path onnx_node_tests() {
-  if (const char* named = std::getenv("PEREGRINE_ONNX_NODE_TESTS")) return named;
-  const std::filesystem::path unpacked =
-      std::filesystem::path(PEREGRINE_SOURCE_DIR) / ".deps" / "onnx-node-tests";
-  return std::filesystem::exists(unpacked) ? unpacked : std::filesystem::path();
+  const char* named = std::getenv("PEREGRINE_ONNX_NODE_TESTS");
+  const std::filesystem::path folder =
+      named ? std::filesystem::path(named)
+            : std::filesystem::path(PEREGRINE_SOURCE_DIR) / ".deps" / "onnx-node-tests";
+  return std::filesystem::is_directory(folder) ? folder : std::filesystem::path();
 }
 
 std::optional<Tensor> read_tensor_file(const std::filesystem::path& path) {

@@ -267,6 +267,8 @@ void Layout::choose_dtypes(const Graph& graph, Precision precision) {
   }
   for (const Value* value : graph.values()) {
     if (!value->producer() || !is_float_value(value)) continue;
+    // Left by "to float32" only as casts to what the model's outputs are: they write that at once.
+    if (value->dtype == DType::kFloat64 || value->dtype == DType::kBFloat16) continue;
     const bool narrow =
         precision == Precision::kFloat16 && after.contains(value) && before.contains(value);
     dtypes_[value] = narrow ? DType::kFloat16 : DType::kFloat32;

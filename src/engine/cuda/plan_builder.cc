@@ -34,7 +34,7 @@ std::vector<TensorSpec> specs_of(const std::vector<Value*>& values,
   std::vector<TensorSpec> specs;
   for (std::size_t i = 0; i < values.size(); ++i) {
     TensorSpec spec{names[i], values[i]->dtype, values[i]->shape};
-    if (!spec.shape.empty() && spec.shape[0] == batch) {
+    if (!spec.shape.empty() && batch > 0 && spec.shape[0] == batch) {
       spec.shape[0] = -1;
     } else if (!one_batch) {
       throw Error(ErrorCode::kModelUnsupported,

@@ -13,6 +13,8 @@
 
 namespace peregrine::cuda {
 
+class Lowering;
+
 /// A tensor that a chain reads: a value of the graph, or numbers made up for the chain (a batch
 /// norm's factors).
 struct ChainTensor {
@@ -36,6 +38,12 @@ PointwiseChain pointwise_chain(const model::Node& node);
 
 /// Whether the chain of the node's only reader takes it in, so that it needs no step.
 bool joins_its_reader(const model::Node& node);
+
+/// Emits `step` with the chain, whose operands count `inputs`; they broadcast to `output`. Refuses
+/// `node` where the kernel cannot walk them.
+void emit_chain(Lowering& to, const model::Node& node, compiler::Step step,
+                const PointwiseChain& chain, std::vector<compiler::Operand> inputs,
+                const compiler::Operand& output);
 
 /// A chain as a step's attributes, and a step as what the kernel takes. The second throws
 /// `Error(kModelUnsupported)` when the step, which may come from a file, holds no valid chain.

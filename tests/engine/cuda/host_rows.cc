@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "engine/cuda/kernels/element.h"
@@ -11,6 +12,8 @@ namespace peregrine::testing {
 namespace {
 
 using namespace peregrine::cuda;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 int place_of(const Rows& rows, const RowTensor& tensor, int row, int element) {
   return offset_of(row, rows.rows, tensor.row_strides) +
@@ -67,8 +70,8 @@ double reduced(ReduceOp op, const std::vector<double>& x, bool last) {
       for (const double value : x) product *= value;
       return product;
     }
-    case ReduceOp::kMax: return *std::max_element(x.begin(), x.end());
-    case ReduceOp::kMin: return *std::min_element(x.begin(), x.end());
+    case ReduceOp::kMax: return x.empty() ? -kInfinity : *std::max_element(x.begin(), x.end());
+    case ReduceOp::kMin: return x.empty() ? kInfinity : *std::min_element(x.begin(), x.end());
     case ReduceOp::kArgMax: return static_cast<double>(best_of(x, true, last));
     case ReduceOp::kArgMin: return static_cast<double>(best_of(x, false, last));
   }

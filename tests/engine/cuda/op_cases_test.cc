@@ -8,15 +8,12 @@
 
 #include <gtest/gtest.h>
 
-#include "compiler/compile_graph.h"
-#include "compiler/passes.h"
+#include "engine/cuda/compiled.h"
 #include "engine/cuda/gpu.h"
-#include "engine/cuda/kernel_table.h"
 #include "engine/cuda/kernel_table.h"
 #include "engine/cuda/run_on_gpu.h"
 #include "model/op_cases.h"
 #include "model/reference/interpreter.h"
-#include "model/shape_inference.h"
 #include "testing/expect_error.h"
 
 namespace peregrine {
@@ -26,14 +23,7 @@ using cuda::Precision;
 using testing::OpCase;
 
 model::Graph inferred(const OpCase& row, bool passes) {
-  model::Graph graph = testing::build_case(row).graph();
-  model::infer(graph, {.batch = 0});
-  if (passes) {
-    compiler::compile_graph(graph);
-  } else {
-    compiler::to_float32(graph);
-  }
-  return graph;
+  return testing::compiled(testing::build_case(row).graph(), passes);
 }
 
 std::string case_name(const OpCase& row, std::size_t index) {

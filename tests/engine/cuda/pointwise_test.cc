@@ -8,11 +8,13 @@
 
 #include "engine/cuda/host_checks.h"
 #include "engine/cuda/kernels/pointwise.h"
+#include "engine/cuda/plan_builder.h"
 #include "engine/cuda/pointwise_chain.h"
 #include "model/convert.h"
 #include "model/model_builder.h"
 #include "model/onnx_tensor.h"
 #include "model/op_cases.h"
+#include "model/shape_inference.h"
 #include "testing/expect_error.h"
 
 namespace peregrine {
@@ -220,6 +222,21 @@ TEST(PointwiseChain, RefusesWhatHasNoFormForItsType) {
   testing::expect_error(ErrorCode::kModelUnsupported,
                         {"(Reciprocal): Reciprocal has no form for int32"},
                         [&] { steps_of(one_node("Reciprocal", integers)); });
+}
+
+TEST(PointwisePlan, WritesTheModelsOwnDtypeAtOnce) {
+  for (const DType dtype : {DType::kFloat64, DType::kBFloat16}) {
+    const std::vector<Tensor> inputs = tensors(model::convert(noise({5}, 1), dtype));
+    EXPECT_EQ(steps_of(one_node("Neg", inputs)).size(), 1U) << to_string(dtype);
+    expect_node("Neg", inputs);
+  }
+}
+
+TEST(PointwisePlan, EmptyInputsKeepTheirShape) {
+  model::Graph graph = one_node("Neg", tensors(Tensor(DType::kFloat32, {0, 5}))).graph();
+  model::infer(graph, {.batch = 0});
+  const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), cuda::Precision::kFloat32);
+  EXPECT_EQ(plan.inputs[0].shape, (Shape{0, 5}));  // no batch that may be another
 }
 
 TEST(PointwisePlan, NhwcPicturesAreOneDimensionOfGroups) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Einsum of two operands as one batched product: every letter is a batch, a row, a column or summed
-// axis of strided matrices. A letter twice in one operand is its diagonal: a sum of strides.
+// axis of strided matrices. Of one operand it is a sum, or moves only. A letter twice in one
+// operand is its diagonal: a sum of strides.
 #include "model/einsum.h"
 
 #include <algorithm>
 
 #include "engine/cuda/kernels/loop_nest.h"
+#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/product.h"
+#include "engine/cuda/ops/rows.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -109,27 +112,48 @@ Operand as_matrix(const Operand& operand, const std::vector<Axis>& batch, std::s
   return matrix;
 }
 
+Einsum einsum_of(const Node& node) {
+  std::vector<Shape> shapes;
+  for (const model::Value* input : node.inputs()) shapes.push_back(input->shape);
+  Einsum e = model::parse_einsum(node.attributes.get_string("equation", ""), shapes);
+  for (const int letter : e.output) {
+    if (std::count(e.output.begin(), e.output.end(), letter) > 1) {
+      Lowering::refuse(node, "its output has a letter twice");
+    }
+  }
+  return e;
+}
+
+void lower_one_operand(Lowering& to, const Node& node, const Einsum& e) {
+  Operand from = to.read(node.input(0)), place = to.write(node.output());
+  from.strides = letter_strides(from, e.inputs[0], e.extent.size());
+  place.strides = letter_strides(place, e.output, e.extent.size());
+  from.shape = place.shape = e.extent;
+  model::Ints summed;
+  for (int letter = 0; letter < static_cast<int>(e.extent.size()); ++letter) {
+    if (!has(e.output, letter)) summed.push_back(letter);
+  }
+  if (summed.empty()) return emit_copy(to, node, from, place);
+  emit_reduce(to, node, "Sum", from, place, summed);
+}
+
 }  // namespace
 
 void lower_einsum(Lowering& to, const Node& node) {
-  if (node.inputs().size() != 2) {
-    Lowering::refuse(
-        node, "it has " + std::to_string(node.inputs().size()) + " operands; two are supported");
+  const std::size_t operands = node.inputs().size();
+  if (operands != 1 && operands != 2) {
+    Lowering::refuse(node,
+                     "it has " + std::to_string(operands) + " operands; one or two are supported");
   }
+  const Einsum e = einsum_of(node);
+  if (operands == 1) return lower_one_operand(to, node, e);
   if (node.output()->dtype != DType::kFloat32) Lowering::refuse(node, "it multiplies integers");
-  const Einsum e = model::parse_einsum(node.attributes.get_string("equation", ""),
-                                       {node.input(0)->shape, node.input(1)->shape});
   const auto operand = [&](int i) {
     const model::Value* value = node.input(i);
     return value->is_constant() ? read_as(to, value, to.compute_dtype()) : to.read(value);
   };
   Operand a = operand(0), b = operand(1);
   const Operand y = to.write(node.output());
-  for (std::size_t i = 0; i < e.output.size(); ++i) {
-    if (std::count(e.output.begin(), e.output.end(), e.output[i]) > 1) {
-      Lowering::refuse(node, "its output has a letter twice");
-    }
-  }
   Axes axes = classify(e, a, b, y);
   if (axes.summed.size() >
       1) {  // pictures lie channels last: in the equation's order they may merge

@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/rows.h"
+#include "engine/cuda/pointwise_chain.h"
 #include "model/convert.h"
 #include "model/geometry.h"
 #include "peregrine/error.h"
@@ -91,6 +93,45 @@ void lower_groups(Lowering& to, const Node& node, std::int64_t groups, bool per_
        group_factors(to.read(node.input(2)), grouped.shape, per_group));
 }
 
+PointwiseInstruction instruction(PointwiseOp op) {
+  PointwiseInstruction made;
+  made.op = op;
+  return made;
+}
+PointwiseInstruction with_operand(PointwiseOp op, std::int8_t operand) {
+  PointwiseInstruction made = instruction(op);
+  made.x = operand;
+  return made;
+}
+PointwiseInstruction with_number(PointwiseOp op, float number) {
+  PointwiseInstruction made = with_operand(op, PointwiseInstruction::kNumber);
+  made.x_real = number;
+  return made;
+}
+
+// A LayerNormalization's mean and 1 / deviation, for the models that ask: training does, so they
+// are made from steps that exist and cost what those cost.
+void emit_statistics(Lowering& to, const Node& node, const Operand& x, const model::Ints& axes,
+                     float epsilon) {
+  const bool wants_mean = is_wanted(node, 1), wants_deviation = is_wanted(node, 2);
+  if (!wants_mean && !wants_deviation) return;
+  Shape shape = x.shape;
+  for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = 1;
+  const Operand mean = wants_mean ? to.write(node.output(1)) : to.scratch(DType::kFloat32, shape);
+  emit_reduce(to, node, "Mean", x, broadcast_to(mean, x.shape), axes);
+  if (!wants_deviation) return;
+  using enum PointwiseOp;
+  PointwiseChain squares, inverse;
+  squares.instructions = {with_operand(kLoad, 0), with_operand(kSub, 1), instruction(kSquare)};
+  inverse.instructions = {with_operand(kLoad, 0), with_number(kAdd, epsilon), instruction(kSqrt),
+                          instruction(kReciprocal)};
+  const Operand squared = to.scratch(DType::kFloat32, x.shape);
+  const Operand variance = to.scratch(DType::kFloat32, shape);
+  emit_chain(to, node, to.step("pointwise", node), squares, {x, mean}, squared);
+  emit_reduce(to, node, "Mean", squared, broadcast_to(variance, x.shape), axes);
+  emit_chain(to, node, to.step("pointwise", node), inverse, {variance}, to.write(node.output(2)));
+}
+
 }  // namespace
 
 void lower_softmax(Lowering& to, const Node& node) {
@@ -102,16 +143,13 @@ void lower_softmax(Lowering& to, const Node& node) {
 }
 
 void lower_layer_normalization(Lowering& to, const Node& node) {
-  for (int k = 1; k < static_cast<int>(node.outputs().size()); ++k) {
-    const model::Value* extra = node.output(k);
-    if (extra && (!extra->readers().empty() || extra->is_graph_output())) {
-      Lowering::refuse(node, "its mean and deviation are outputs for training");
-    }
-  }
   const bool rms = node.op() == Op::kRMSNormalization;
   const Operand x = to.read(node.input(0));
-  emit(to, node, rms ? "Rms" : "Layer", axes_from(node.attributes.get_int("axis", -1), x.rank()),
-       node.attributes.get_float("epsilon", 1e-5F), x, to.write(node.output()),
+  const model::Ints axes = axes_from(node.attributes.get_int("axis", -1), x.rank());
+  const float epsilon = node.attributes.get_float("epsilon", 1e-5F);
+  want_floats(node);
+  emit_statistics(to, node, x, axes, epsilon);
+  emit(to, node, rms ? "Rms" : "Layer", axes, epsilon, x, to.write(node.output()),
        broadcast_to(to.read(node.input(1)), x.shape),
        broadcast_to(to.read(node.input(2)), x.shape));
 }

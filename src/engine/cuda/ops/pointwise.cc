@@ -84,6 +84,25 @@ void write_chain(const PointwiseChain& chain, Attributes& to) {
   to.set("numbers", integers);
 }
 
+void emit_chain(Lowering& to, const Node& node, Step step, const PointwiseChain& chain,
+                std::vector<Operand> inputs, const Operand& output) {
+  std::vector<Shape> strides;
+  for (Operand& input : inputs) {
+    input.strides = compiler::broadcast_strides(input.shape, input.strides, output.shape);
+    input.shape = output.shape;
+    strides.push_back(input.strides);
+  }
+  step.inputs = std::move(inputs);
+  step.outputs = {output};
+  write_chain(chain, step.attributes);
+  try {
+    make_pointwise(output.shape, output.strides, strides);
+  } catch (const Error& error) {
+    Lowering::refuse(node, error.what());
+  }
+  to.emit(std::move(step));
+}
+
 void lower_pointwise(Lowering& to, const Node& node) {
   if (joins_its_reader(node)) return;
   const PointwiseChain chain = pointwise_chain(node);
@@ -96,22 +115,11 @@ void lower_pointwise(Lowering& to, const Node& node) {
     }
   }
   const Operand output = to.write(node.output());
-  std::vector<Shape> strides;
+  std::vector<Operand> inputs;
   for (const ChainTensor& tensor : chain.tensors) {
-    Operand input = tensor.value ? to.read(tensor.value) : to.weight(*tensor.made);
-    input.strides = compiler::broadcast_strides(input.shape, input.strides, output.shape);
-    input.shape = output.shape;
-    strides.push_back(input.strides);
-    step.inputs.push_back(std::move(input));
+    inputs.push_back(tensor.value ? to.read(tensor.value) : to.weight(*tensor.made));
   }
-  step.outputs = {output};
-  write_chain(chain, step.attributes);
-  try {
-    make_pointwise(output.shape, output.strides, strides);
-  } catch (const Error& error) {
-    Lowering::refuse(node, error.what());
-  }
-  to.emit(std::move(step));
+  emit_chain(to, node, std::move(step), chain, std::move(inputs), output);
 }
 
 PointwiseParams pointwise_params(const BoundStep& step) {

@@ -32,7 +32,7 @@ ReduceOp reduce_op(const std::string& name, const Step& step) {
   return static_cast<ReduceOp>(found - std::begin(kNames));
 }
 
-// The result as a tensor of the input's shape: nothing moves along the reduced axes.
+// The result as a tensor of the input's shape.
 Operand reduced_output(Lowering& to, const Node& node, const model::Ints& axes) {
   Operand output = to.write(node.output());
   const Shape& shape = node.input(0)->shape;
@@ -67,17 +67,22 @@ void emit_reduction(Lowering& to, const Node& node, const std::string& name,
   if (integers && name == "LogSumExp") {
     Lowering::refuse(node, std::string("it has no form for ") + to_string(node.input(0)->dtype));
   }
+  emit_reduce(to, node, name, to.read(node.input(0)), reduced_output(to, node, axes), axes);
+}
+
+}  // namespace
+
+void emit_reduce(Lowering& to, const Node& node, const std::string& name, Operand input,
+                 Operand output, const model::Ints& axes) {
   Step step = to.step("reduce", node);
-  step.inputs = {to.read(node.input(0))};
-  step.outputs = {reduced_output(to, node, axes)};
+  step.attributes.set("integers", std::int64_t{!model::is_float(input.dtype)});
+  step.inputs = {std::move(input)};
+  step.outputs = {std::move(output)};
   step.attributes.set("reduction", name);
-  step.attributes.set("integers", std::int64_t{integers});
   step.attributes.set("select_last", node.attributes.get_int("select_last_index", 0));
   set_axes(step, node, axes);
   to.emit(std::move(step));
 }
-
-}  // namespace
 
 void lower_reduce(Lowering& to, const Node& node) {
   const std::string op = model::to_string(node.op());

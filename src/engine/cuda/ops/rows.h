@@ -31,6 +31,11 @@ CumulativeSumParams cumulative_sum_params(const BoundStep& step);
 NormalizeParams normalize_params(const BoundStep& step);
 LocalResponseParams local_response_params(const BoundStep& step);
 
+/// Emits a step that reduces `input` over `axes`; `name` as in "ReduceSum". `output` has the
+/// input's shape, and strides 0 along the axes.
+void emit_reduce(Lowering& to, const model::Node& node, const std::string& name,
+                 compiler::Operand input, compiler::Operand output, const model::Ints& axes);
+
 /// The operand as one of `shape`, to which it broadcasts.
 compiler::Operand broadcast_to(compiler::Operand operand, const Shape& shape);
 
