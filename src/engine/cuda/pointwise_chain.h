@@ -38,7 +38,7 @@ PointwiseChain pointwise_chain(const model::Node& node);
 bool joins_its_reader(const model::Node& node);
 
 /// A chain as a step's attributes, and a step as what the kernel takes. The second throws
-/// `Error(kModelUnsupported)` when the step, which may come from a file, holds no valid chain.
+/// `Error(kModelInvalid)` when the step, which may come from a file, holds no valid chain.
 void write_chain(const PointwiseChain& chain, model::Attributes& to);
 PointwiseParams pointwise_params(const BoundStep& step);
 

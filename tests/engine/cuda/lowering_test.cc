@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "compiler/compile_graph.h"
+#include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/plan_builder.h"
 #include "model/model_builder.h"
 #include "model/shape_inference.h"
@@ -136,6 +137,9 @@ TEST_P(LoweredModels, CopyLittleInATightArena) {
     compiler::compile_graph(graph);
     const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), Precision::kFloat16);
     const Program& program = plan.programs.front();
+    for (const compiler::Step& step : program.steps) {
+      EXPECT_NO_THROW(cuda::check_step(step, plan.weights)) << step.name;
+    }
     EXPECT_LE(copies(program), expected.most_copies);
     const auto weights = static_cast<double>(plan.weights.size());
     const double least = weights + static_cast<double>(program.peak_bytes);

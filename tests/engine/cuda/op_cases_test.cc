@@ -10,9 +10,8 @@
 
 #include "compiler/compile_graph.h"
 #include "compiler/passes.h"
+#include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/gpu.h"
-#include "engine/cuda/kernel_table.h"
-#include "engine/cuda/kernel_table.h"
 #include "engine/cuda/run_on_gpu.h"
 #include "model/op_cases.h"
 #include "model/reference/interpreter.h"
@@ -51,7 +50,7 @@ TEST_P(OpCases, AreLowered) {
     for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
       const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), precision);
       for (const compiler::Step& step : plan.programs.front().steps) {
-        EXPECT_NE(cuda::find_kernel(step.kernel), nullptr) << step.kernel;
+        EXPECT_NO_THROW(cuda::check_step(step, plan.weights)) << step.kernel;
       }
     }
   }
