@@ -16,6 +16,7 @@
 
 #include "chain_timer.h"
 #include "conv_cases.h"
+#include "conv_reference.h"
 #include "core/cuda/device_info.h"
 #include "engine/cuda/conv_tactics.h"
 #include "fill.h"
@@ -88,8 +89,8 @@ Pictures make_pictures(const std::string& model, int batch, const cuda::Stream& 
   return {cuda::DeviceBuffer(bytes), cuda::DeviceBuffer(bytes), cuda::DeviceBuffer(bytes)};
 }
 
-/// The stem and depthwise kernels lay out input or weights in their own way: the direct kernel is
-/// no reference for the same bytes, and tests/engine/cuda checks them.
+/// The stem and depthwise kernels lay out input or weights in their own way: the reference
+/// cannot read the same bytes, and tests/engine/cuda checks them.
 bool has_own_layout(const ConvCase& c) { return is_stem(c) || c.groups > 1; }
 
 /// Limits a run to one convolution or tactic, for a profiler, or to the cost model's first choices;
@@ -117,9 +118,9 @@ Winner best(const ConvCase& c, const Problem& problem, const Pictures& pictures,
     fill_half(pictures.first.data(), problem.in_count, 1, 1.0f, stream.get());
   }
   if (!has_own_layout(c)) {
-    ConvParams direct = p;
-    direct.output = pictures.expected.data();
-    cuda::launch_conv_direct(direct, true, false, stream.get());
+    ConvParams reference = p;
+    reference.output = pictures.expected.data();
+    launch_conv_reference(reference, stream.get());
   }
   Winner winner;
   const std::size_t limit = only.first > 0 ? only.first : 1000;

@@ -3,14 +3,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
 
 namespace peregrine::compiler {
 namespace {
-
-using model::Graph;
-using model::Node;
-using model::Value;
 
 std::size_t aligned(std::size_t bytes) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
@@ -102,39 +99,6 @@ ArenaPlan plan_arena(std::span<const Buffer> buffers, const Together& together) 
   }
   best.peak = peak_of(buffers);
   return best;
-}
-
-GraphMemory plan_graph_memory(const Graph& graph, const ViewPlan& views,
-                              const std::function<std::size_t(const Value&)>& bytes_of) {
-  const std::vector<Node*> nodes = graph.nodes();
-  std::map<const Value*, Buffer> lives;
-  std::vector<const Value*>
-      owners;  // in the order of their first step: the map's is that of addresses
-  const auto touch = [&](const Value* value, int step) {
-    if (!value || value->is_constant()) return;
-    const Value* owner = views.owner(value);
-    if (!owner->producer()) return;  // the model's inputs are the caller's
-    const auto [entry, added] = lives.try_emplace(owner, Buffer{0, step, step});
-    if (added) owners.push_back(owner);
-    entry->second.first = std::min(entry->second.first, step);
-    entry->second.last = std::max(entry->second.last, step);
-  };
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    for (const Value* output : nodes[i]->outputs()) touch(output, static_cast<int>(i));
-    for (const Value* input : nodes[i]->inputs()) touch(input, static_cast<int>(i));
-  }
-  std::erase_if(owners, [](const Value* owner) { return owner->is_graph_output(); });
-  std::vector<Buffer> buffers;
-  for (const Value* owner : owners) {
-    Buffer buffer = lives.at(owner);
-    buffer.bytes = bytes_of(*owner);
-    buffers.push_back(buffer);
-  }
-  GraphMemory memory;
-  memory.arena = plan_arena(buffers);
-  for (std::size_t i = 0; i < owners.size(); ++i)
-    memory.offsets[owners[i]] = memory.arena.offsets[i];
-  return memory;
 }
 
 }  // namespace peregrine::compiler

@@ -3,12 +3,8 @@
 
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <span>
 #include <vector>
-
-#include "compiler/views.h"
-#include "model/graph.h"
 
 namespace peregrine::compiler {
 
@@ -31,15 +27,5 @@ constexpr std::size_t kArenaAlignment = 256;  ///< what cudaMalloc gives, and TM
 /// of their steps (which may run side by side). Cost: O(n^2).
 ArenaPlan plan_arena(std::span<const Buffer> buffers,
                      const std::function<bool(std::size_t, std::size_t)>& together = nullptr);
-
-/// The arena of a graph's activations, step = position in `graph.nodes()`. Views and index maps
-/// live in their owners; the model's inputs and outputs are the caller's and not in the arena.
-struct GraphMemory {
-  std::map<const model::Value*, std::size_t> offsets;  ///< of owners
-  ArenaPlan arena;
-};
-/// `bytes_of` says how large the engine stores a value (precision, channel padding).
-GraphMemory plan_graph_memory(const model::Graph& graph, const ViewPlan& views,
-                              const std::function<std::size_t(const model::Value&)>& bytes_of);
 
 }  // namespace peregrine::compiler

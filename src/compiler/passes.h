@@ -43,7 +43,7 @@ int fuse_activation(model::Graph& graph);
 int fuse_residual(model::Graph& graph);
 
 /// Convolutions of equal geometry that read one tensor become one, its output split along channels
-/// (zero-copy, see views.h).
+/// (no copies: engines keep both parts where they lie).
 int merge_sibling_convs(model::Graph& graph);
 
 /// MatMuls with constants that read one tensor (the Q, K, V projections) become one and a Split.

@@ -31,7 +31,9 @@ struct Operand {
   DType dtype = DType::kFloat32;
   Shape shape;
   Shape strides;
-  std::string value = {};  ///< the ONNX value that lies there whole, "" for parts and scratch
+  /// The ONNX value that lies there whole, its elements in order; "" for parts, other orders of
+  /// axes and scratch.
+  std::string value = {};
 
   bool is_absent() const { return region == Region::kAbsent; }
   int rank() const { return static_cast<int>(shape.size()); }

@@ -84,25 +84,19 @@ std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
     tactics.push_back({"conv depthwise", 0, 0, launch_conv_depthwise});
     return tactics;
   }
-  if (conv_tile_supports(p)) {
-    for (const ConvTile& tile : conv_tiles()) {
-      if (tile.shared_bytes > device.shared_bytes_per_block) continue;
-      if (tile.needs_sm90a && device.sm() != 90) continue;
-      for (const int splits : {1, 2, 4, 8}) {
-        // Clusters came with sm_90; a block with less than two steps gains nothing from sharing.
-        if (splits > 1 && (device.sm() < 90 || ceil_div(p.reduction(), tile.k) < 2 * splits)) break;
-        tactics.push_back(tile_tactic(tile, splits, predict_conv_tile(p, tile, splits, device)));
-      }
+  if (!conv_tile_supports(p)) return tactics;
+  for (const ConvTile& tile : conv_tiles()) {
+    if (tile.shared_bytes > device.shared_bytes_per_block) continue;
+    if (tile.needs_sm90a && device.sm() != 90) continue;
+    for (const int splits : {1, 2, 4, 8}) {
+      // Clusters came with sm_90; a block with less than two steps gains nothing from sharing.
+      if (splits > 1 && (device.sm() < 90 || ceil_div(p.reduction(), tile.k) < 2 * splits)) break;
+      tactics.push_back(tile_tactic(tile, splits, predict_conv_tile(p, tile, splits, device)));
     }
-    std::stable_sort(tactics.begin(), tactics.end(),
-                     [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
-    if (tactics.size() > limit) tactics.resize(limit);
-    return tactics;
   }
-  tactics.push_back(
-      {"conv direct", 0, 0, [](const ConvParams& q, bool overlapped, cudaStream_t stream) {
-         launch_conv_direct(q, true, overlapped, stream);
-       }});
+  std::stable_sort(tactics.begin(), tactics.end(),
+                   [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
+  if (tactics.size() > limit) tactics.resize(limit);
   return tactics;
 }
 

@@ -14,9 +14,8 @@ using ConvTactic = Tactic<ConvParams>;
 
 /// Ways to run an FP16 convolution on a device, the most promising first, at most `limit` of them
 /// (timing eight finds the best of all within 1% on the average of yolo11's shapes, four within
-/// 4%). Never empty: what no other kernel can do, the direct one does. A stem is recognised by
-/// `planar_input`: FP32 planes, as the network's caller gives them; only the stem kernel reads
-/// those, so the list is empty where it does not support the shape.
+/// 4%). Empty where only `launch_conv_strided` can do it. A stem is recognised by `planar_input`:
+/// FP32 planes, as the network's caller gives them, which only the stem kernel reads.
 std::vector<ConvTactic> conv_tactics(const ConvParams& params, bool planar_input,
                                      const DeviceInfo& device, std::size_t limit = 8);
 

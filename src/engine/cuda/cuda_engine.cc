@@ -9,6 +9,7 @@
 #include "core/cuda/check.h"
 #include "engine/bindings.h"
 #include "engine/cuda/bound_program.h"
+#include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/cuda_context.h"
 #include "engine/cuda/tactic.h"
 #include "peregrine/error.h"
@@ -84,6 +85,9 @@ std::vector<std::vector<int>> schedule_batches(const std::vector<compiler::Progr
 
 CudaEngine::CudaEngine(compiler::Plan plan, int device)
     : plan_(std::move(plan)), device_(cuda::device_info(device)) {
+  for (const compiler::Program& program : plan_.programs) {
+    for (const compiler::Step& step : program.steps) check_step(step, plan_.weights);
+  }
   CUDA_CHECK(cudaSetDevice(device));
   weights_ = DeviceBuffer(plan_.weights.size());
   if (!plan_.weights.empty()) {
@@ -91,10 +95,6 @@ CudaEngine::CudaEngine(compiler::Plan plan, int device)
                           cudaMemcpyHostToDevice));
   }
   plan_.weights = {};
-  for (const compiler::Program& program : plan_.programs) {
-    BoundProgram(program, {nullptr, nullptr, std::vector<void*>(plan_.inputs.size()),
-                           std::vector<void*>(plan_.outputs.size())});
-  }
   schedules_ = schedule_batches(plan_.programs);
 }
 

@@ -29,8 +29,8 @@ struct BoundStep {
 };
 
 /// One row. `run` puts the step on the stream: no allocation, no synchronization, the same launches
-/// each time, so that it can be captured. It may throw `Error(kModelUnsupported)` for a step that a
-/// lowering never makes.
+/// each time, so that it can be captured. Believes the step: checks/checked_step.h says what must
+/// hold, and the engine asks it once for each step of a plan.
 struct Kernel {
   const char* name;
   void (*run)(const BoundStep& step);

@@ -46,7 +46,7 @@ void emit_chain(Lowering& to, const model::Node& node, compiler::Step step,
                 const compiler::Operand& output);
 
 /// A chain as a step's attributes, and a step as what the kernel takes. The second throws
-/// `Error(kModelUnsupported)` when the step, which may come from a file, holds no valid chain.
+/// `Error(kModelInvalid)` when the step, which may come from a file, holds no valid chain.
 void write_chain(const PointwiseChain& chain, model::Attributes& to);
 PointwiseParams pointwise_params(const BoundStep& step);
 

@@ -67,7 +67,7 @@ TEST(ConvTactics, EachKindOfConvolutionFindsItsKernel) {
   depthwise.groups = 64;
   depthwise.source[0].channels = depthwise.source[0].pixel_stride = depthwise.output_stride = 64;
   EXPECT_EQ(conv_tactics(depthwise, false, h200()).front().name, "conv depthwise");
-  EXPECT_EQ(conv_tactics(square(1, 20, 12, 64, 3), false, h200()).front().name, "conv direct");
+  EXPECT_TRUE(conv_tactics(square(1, 20, 12, 64, 3), false, h200()).empty());
   ConvParams stem = square(1, 640, 3, 16, 3);
   stem.stride_y = stem.stride_x = 2;
   stem.out_height = stem.out_width = 320;

@@ -110,18 +110,17 @@ class Problem {
     return answer;
   }
 
-  /// Runs `launch(params, stream)` on FP16 (or FP32) tensors and returns our channels of its
-  /// output.
+  /// Runs `launch(params, stream)` and returns our channels of its output.
   template <typename Launch>
-  std::vector<float> run(Launch&& launch, bool half = true) {
-    upload(half);
+  std::vector<float> run(Launch&& launch) {
+    upload();
     poison(output_);
     const Stream stream = make_stream();
     launch(params_, stream.get());
     CUDA_CHECK(cudaStreamSynchronize(stream.get()));
-    const bool wide = params_.output_fp32 || !half;
-    const std::vector<float> all = wide ? peregrine::testing::to_host<float>(output_)
-                                        : peregrine::testing::to_host_from_half(output_);
+    const std::vector<float> all = params_.output_fp32
+                                       ? peregrine::testing::to_host<float>(output_)
+                                       : peregrine::testing::to_host_from_half(output_);
     std::vector<float> ours;
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (int(i % params_.output_stride) < c_.out) {
@@ -170,23 +169,20 @@ class Problem {
     return c_.residual == 1 ? sum + residual : sum;
   }
 
-  void upload(bool half) {
-    const auto put = [half](const std::vector<float>& values) {
-      return half ? peregrine::testing::to_device_half(values)
-                  : peregrine::testing::to_device(values);
-    };
+  void upload() {
+    using peregrine::testing::to_device_half;
     device_.clear();
     for (int i = 0; i < 2; ++i) {
-      device_.push_back(put(input_[i]));
+      device_.push_back(to_device_half(input_[i]));
       params_.source[i].data = device_.back().data();
     }
-    device_.push_back(put(weight_));
+    device_.push_back(to_device_half(weight_));
     params_.weight = device_.back().data();
     device_.push_back(peregrine::testing::to_device(bias_));
     params_.bias = device_.back().as<float>();
-    device_.push_back(put(residual_));
+    device_.push_back(to_device_half(residual_));
     params_.residual = c_.residual ? device_.back().data() : nullptr;
-    const std::size_t size = params_.output_fp32 || !half ? 4 : 2;
+    const std::size_t size = params_.output_fp32 ? 4 : 2;
     output_ = DeviceBuffer(std::size_t(params_.pixels()) * params_.output_stride * size);
     params_.output = output_.data();
   }
@@ -219,19 +215,6 @@ TEST_P(ConvTest, EveryTileAgreesWithPlainLoops) {
       EXPECT_LT(relative_error(answer, expected), tolerance(GetParam()))
           << tile.name << ", " << splits << " splits";
     }
-  }
-}
-
-TEST_P(ConvTest, DirectAgreesWithPlainLoops) {
-  PEREGRINE_NEEDS_GPU();
-  Problem problem(GetParam());
-  const std::vector<float> expected = problem.expected();
-  for (const bool half : {true, false}) {
-    const std::vector<float> answer =
-        problem.run([&](const ConvParams& p,
-                        cudaStream_t stream) { launch_conv_direct(p, half, true, stream); },
-                    half);
-    EXPECT_LT(relative_error(answer, expected), half ? tolerance(GetParam()) : 2e-6) << half;
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/compiled.h"
 #include "engine/cuda/gpu.h"
 #include "engine/cuda/kernel_table.h"
@@ -41,7 +42,7 @@ TEST_P(OpCases, AreLowered) {
     for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
       const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), precision);
       for (const compiler::Step& step : plan.programs.front().steps) {
-        EXPECT_NE(cuda::find_kernel(step.kernel), nullptr) << step.kernel;
+        EXPECT_NO_THROW(cuda::check_step(step, plan.weights)) << step.kernel;
       }
     }
   }

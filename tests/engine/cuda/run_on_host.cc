@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "engine/cuda/bound_program.h"
+#include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/heavy_on_host.h"
 #include "engine/cuda/host_rows.h"
 #include "engine/cuda/indexing_on_host.h"
@@ -41,6 +42,7 @@ std::vector<Tensor> run_on_host(const model::Graph& graph, Precision precision,
                                 std::span<const Tensor> inputs, bool wide) {
   compiler::Plan plan = lower_to_plan(std::span(&graph, 1), precision);
   const compiler::Program& program = plan.programs.front();
+  for (const compiler::Step& step : program.steps) check_step(step, plan.weights);
   Tensor arena(DType::kUint8, {static_cast<std::int64_t>(program.arena_bytes) + 1});
   std::fill_n(arena.as<std::uint8_t>().data(), arena.size(), std::uint8_t{0xff});
   Tensor weights(DType::kUint8, {static_cast<std::int64_t>(plan.weights.size()) + 1});

@@ -32,8 +32,8 @@ struct ConvParams {
   int residual_stride = 0;  ///< elements from one pixel to the next
   void* output = nullptr;
   int output_stride = 0;  ///< elements from one pixel to the next
-  /// Elements from one image to the next, where that is not all its pixels; else 0. Tile and direct
-  /// kernels only.
+  /// Elements from one image to the next, where that is not all its pixels; else 0. The tile
+  /// kernel only.
   std::int64_t output_image_stride = 0;
   int batch = 1;
   int in_height = 0, in_width = 0;  ///< after upsampling
@@ -78,7 +78,7 @@ struct ConvTile {
 std::span<const ConvTile> conv_tiles();
 
 /// Whether the implicit-GEMM kernel can run it: channels of a group in eights, 16-byte aligned
-/// sources and indices that fit 31 bits. What it cannot, `launch_conv_direct` can.
+/// sources and indices that fit 31 bits. What it cannot, `launch_conv_strided` can.
 bool conv_tile_supports(const ConvParams& params);
 
 /// `splits` blocks of a cluster share one tile's K (needs sm_90 where it is more than 1; at most
@@ -97,9 +97,5 @@ void launch_conv_depthwise(const ConvParams& params, bool overlapped, cudaStream
 bool conv_stem_supports(const ConvParams& params);
 int conv_stem_padded_reduction(const ConvParams& params);
 void launch_conv_stem(ConvParams params, bool overlapped, cudaStream_t stream);
-
-/// Any convolution, one thread an output element, on plain FP32 arithmetic: the FP32 plan's kernel,
-/// and the fallback for odd channel counts. `half` tells FP16 tensors and weights from FP32 ones.
-void launch_conv_direct(const ConvParams& params, bool half, bool overlapped, cudaStream_t stream);
 
 }  // namespace peregrine::cuda

@@ -44,6 +44,7 @@ Operand by_head(const Operand& from, AttentionLayout layout, std::int64_t heads)
   const std::int64_t depth = shape[2] / heads;
   to.shape = {shape[0], heads, shape[1], depth};
   to.strides = {stride[0], depth * stride[2], stride[1], stride[2]};
+  to.value.clear();
   return to;
 }
 

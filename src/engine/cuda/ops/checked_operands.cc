@@ -74,6 +74,7 @@ Operand sliced(Operand operand, std::size_t axis, std::int64_t start, std::int64
       start * operand.strides[axis] * static_cast<std::int64_t>(size_of(operand.dtype));
   operand.strides[axis] *= step;
   operand.shape[axis] = count;
+  operand.value.clear();
   return operand;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "compiler/strided.h"
+#include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/operands.h"
 
@@ -45,10 +46,7 @@ void make_planar(ConvWork& work) {
 
 // What the kernel's own check says, on addresses that only have the right alignment.
 bool supports(bool (*check)(const ConvParams&), const Step& step) {
-  std::vector<TensorView> inputs, outputs;
-  for (const Operand& each : step.inputs) inputs.push_back(alignment_view(each));
-  for (const Operand& each : step.outputs) outputs.push_back(alignment_view(each));
-  return check(conv_params({step, inputs, outputs}));
+  return check(conv_params(AlignedStep(step).bound()));
 }
 
 // The place of y without asking for one: where a kernel must be content with it.

@@ -116,9 +116,8 @@ void run_conv(const BoundStep& step) {
   if (element_count(step.output().shape) == 0) return;
   const ConvParams p = conv_params(step);
   const std::string& name = step.step.tactic;
-  const ConvTactic tactic = name.empty() || !conv_tile_supports(p)
-                                ? conv_tactics(p, false, current_device(), 1).front()
-                                : named_conv_tactic(name);
+  const ConvTactic tactic =
+      name.empty() ? conv_tactics(p, false, current_device(), 1).front() : named_conv_tactic(name);
   tactic.launch(p, step.overlapped, step.stream);
 }
 

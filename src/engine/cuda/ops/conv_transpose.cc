@@ -47,6 +47,7 @@ void emit_rearrangement(Lowering& to, const Node& node, const Operand& pixels, c
   const Shape& s = pixels.shape;
   Operand place = y;
   place.shape = s;
+  place.value.clear();
   place.strides = {y.strides[0], y.strides[2] * s[3], y.strides[3] * s[4],
                    y.strides[2], y.strides[3],        y.strides[1]};
   Step step = to.step("copy", node);

@@ -40,6 +40,7 @@ struct Cut {
 Operand with(Operand operand, const Cut& cut) {
   operand.shape = cut.shape;
   operand.strides = cut.strides;
+  operand.value.clear();
   return operand;
 }
 

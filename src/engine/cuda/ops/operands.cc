@@ -36,6 +36,7 @@ Operand permuted(const Operand& operand, const model::Ints& order) {
   Operand result = operand;
   result.shape = compiler::permuted(operand.shape, order);
   result.strides = compiler::permuted(operand.strides, order);
+  result.value.clear();
   return result;
 }
 

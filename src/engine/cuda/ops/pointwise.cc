@@ -24,7 +24,7 @@ constexpr std::size_t kIntegersEach = 2;  // x, y
 
 // Steps may come from a file: nothing in them is believed.
 [[noreturn]] void reject(const Step& step) {
-  throw Error(ErrorCode::kModelUnsupported,
+  throw Error(ErrorCode::kModelInvalid,
               "step '" + step.name + "' holds no valid pointwise chain; rebuild the plan");
 }
 

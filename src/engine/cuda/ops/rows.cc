@@ -37,7 +37,7 @@ void set_axes(Step& step, const model::Node& node, const model::Ints& axes) {
 
 BoundRows bind_rows(const BoundStep& step) {
   const auto reject = [&] {
-    throw Error(ErrorCode::kModelUnsupported,
+    throw Error(ErrorCode::kModelInvalid,
                 "step '" + step.step.name +
                     "' has operands of different shapes, or axes they "
                     "do not have; rebuild the plan");

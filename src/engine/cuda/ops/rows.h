@@ -17,7 +17,7 @@ namespace peregrine::cuda {
 void set_axes(compiler::Step& step, const model::Node& node, const model::Ints& axes);
 
 /// Such a step as the kernels take it: `tensors` are its inputs, then its outputs. Reduced outputs
-/// have stride 0 along `axes`. Throws `Error(kModelUnsupported)` when the step, which may come from
+/// have stride 0 along `axes`. Throws `Error(kModelInvalid)` when the step, which may come from
 /// a file, contradicts itself.
 struct BoundRows {
   Rows rows;

@@ -40,6 +40,7 @@ void lower_concat(Lowering& to, const Node& node) {
     const Operand from = to.read(input);
     Operand part = whole;
     part.shape = input->shape;
+    part.value.clear();
     part.offset += position * whole.strides[axis] * element;
     position += input->shape[axis];
     const bool in_place = from.region == part.region && from.index == part.index &&
