@@ -327,7 +327,8 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
     if (blend) load_row(frame, row + 1, 1, columns, color, memory);
     if (line + 1 < y.end) {
       prefetch_line(frame, y, index + 1, columns, memory);
-      for (std::size_t c = 0; c < 3; ++c) touch(target + c * plane + job.width);
+      // The end of the next line: where a new page, if any, begins before it.
+      for (std::size_t c = 0; c < 3; ++c) touch(target + c * plane + 2 * job.width - 1);
     }
     for (std::size_t c = 0; c < 3; ++c) {
       const std::int16_t* from = memory.rgb[0][c].data();
