@@ -23,13 +23,28 @@ struct Axis {
   int begin = 0, end = 0;     ///< output pixels that the resized region covers
 };
 
+// The columns of the picture that become RGB. Where the picture is a whole number of times as wide
+// as its resized self (1080p, 720p or 4K into 640), the output pixels lie on, or in the middle
+// between, columns that far apart: only those are converted, and the resize has nothing to look up.
+// Else all are.
+struct Columns {
+  int begin = 0, end = 0;  // that the samples are read from; `begin` is even
+  int first = 0, step = 1, count = 0;
+  bool whole_step = false;
+  int sides = 1;  // 2: of each also the one to the right
+
+  // Of a row buffer: the `count` columns, and after them their right neighbours.
+  int converted() const { return sides * count; }
+};
+
 struct Scratch {
   Axis x, y;
   std::array<RgbRow, 2> rgb;   // the two source rows around an output row
   std::array<int, 2> rgb_row;  // which rows they are; -1: none
   RgbRow blended;
   Row chroma[2];       // vertically interpolated U, V with one more sample on each side
-  Row chroma_wide[2];  // at luma resolution
+  Row chroma_wide[2];  // at the converted columns
+  std::vector<std::uint8_t> picked[3];  // samples of the converted columns
 };
 
 Scratch& scratch() {
@@ -81,20 +96,22 @@ const std::uint8_t* row_of(const Frame& frame, int plane, int y) {
   return from.data + from.stride * y;
 }
 
-// Columns [begin, end) of the picture, `begin` even; index 0 of a row buffer is column `begin`.
-struct Columns {
-  int begin = 0, end = 0;
-  int count() const { return end - begin; }
+// The chroma rows that luma row `y` lies between, in the 4:2:0 formats.
+struct ChromaRows {
+  int near = 0, far = 0;
 };
 
-// U and V of luma row `y` at luma resolution, for the 4:2:0 formats.
-PEREGRINE_ROW_KERNEL void interpolate_chroma(const Frame& frame, int y, Columns columns,
-                                             Scratch& memory) {
-  const int chroma_height = (frame.info.height + 1) / 2;
-  const int chroma_width = (frame.info.width + 1) / 2;
+ChromaRows chroma_rows(const Frame& frame, int y) {
   const int near = y / 2;
-  const int far = std::clamp(near + (y % 2 == 0 ? -1 : 1), 0, chroma_height - 1);
+  return {near, std::clamp(near + (y % 2 == 0 ? -1 : 1), 0, (frame.info.height + 1) / 2 - 1)};
+}
+
+// U and V of luma row `y` at the converted columns, for the 4:2:0 formats.
+PEREGRINE_ROW_KERNEL void interpolate_chroma(const Frame& frame, int y, const Columns& columns,
+                                             Scratch& memory) {
+  const auto [near, far] = chroma_rows(frame, y);
   // One sample more on each side, where the picture has one.
+  const int chroma_width = (frame.info.width + 1) / 2;
   const int begin = columns.begin / 2, end = (columns.end + 1) / 2;
   const int from = std::max(begin - 1, 0), to = std::min(end + 1, chroma_width);
   std::int16_t* u = memory.chroma[0].data() + 1;
@@ -113,60 +130,167 @@ PEREGRINE_ROW_KERNEL void interpolate_chroma(const Frame& frame, int y, Columns 
     if (from == begin) each[-1] = each[0];
     if (to == end) each[end - begin] = each[end - begin - 1];
   }
-  widen_chroma(u, end - begin, memory.chroma_wide[0].data());
-  widen_chroma(v, end - begin, memory.chroma_wide[1].data());
+  for (int side = 0; side < columns.sides; ++side) {
+    const int first = columns.first - columns.begin + side;
+    const int at = side * columns.count;
+    widen_chroma(u, first, columns.step, columns.count, memory.chroma_wide[0].data() + at);
+    widen_chroma(v, first, columns.step, columns.count, memory.chroma_wide[1].data() + at);
+  }
 }
 
-PEREGRINE_ROW_KERNEL void convert_row(const Frame& frame, int y, Columns columns, FixedColor color,
-                                      Scratch& memory, RgbRow& out) {
+// The samples of one plane at the converted columns.
+PEREGRINE_ROW_KERNEL const std::uint8_t* samples(const Frame& frame, int plane, int y,
+                                                 const Columns& columns, Scratch& memory) {
+  const std::uint8_t* const from = row_of(frame, plane, y) + columns.first;
+  if (columns.step == 1) return from;
+  std::uint8_t* const out = memory.picked[plane].data();
+  for (int side = 0; side < columns.sides; ++side) {
+    pick(from + side, columns.step, columns.count, out + side * columns.count);
+  }
+  return out;
+}
+
+PEREGRINE_ROW_KERNEL void convert_row(const Frame& frame, int y, const Columns& columns,
+                                      FixedColor color, Scratch& memory, RgbRow& out) {
   std::int16_t* red = out[0].data();
   std::int16_t* green = out[1].data();
   std::int16_t* blue = out[2].data();
-  const int count = columns.count();
+  const int count = columns.converted();
   std::int16_t* u = memory.chroma_wide[0].data();
   std::int16_t* v = memory.chroma_wide[1].data();
   switch (frame.format) {
     case PixelFormat::kRgb24:
-      split_rgb(row_of(frame, 0, y) + 3 * columns.begin, count, red, green, blue);
+      for (int side = 0; side < columns.sides; ++side) {
+        const int at = side * columns.count;
+        split_rgb(row_of(frame, 0, y) + 3 * (columns.first + side), columns.step, columns.count,
+                  red + at, green + at, blue + at);
+      }
       return;
     case PixelFormat::kGray8:
-      luma_to_gray(row_of(frame, 0, y) + columns.begin, count, color, red);
+      luma_to_gray(samples(frame, 0, y, columns, memory), count, color, red);
       std::copy_n(red, count, green);
       std::copy_n(red, count, blue);
       return;
     case PixelFormat::kYuv444p:
-      center_chroma(row_of(frame, 1, y) + columns.begin, count, u);
-      center_chroma(row_of(frame, 2, y) + columns.begin, count, v);
+      center_chroma(samples(frame, 1, y, columns, memory), count, u);
+      center_chroma(samples(frame, 2, y, columns, memory), count, v);
       break;
     case PixelFormat::kYuv420p:
     case PixelFormat::kNv12: interpolate_chroma(frame, y, columns, memory); break;
     case PixelFormat::kP010: return;  // refused by `resample`
   }
-  yuv_to_rgb(row_of(frame, 0, y) + columns.begin, u, v, count, color, red, green, blue);
+  yuv_to_rgb(samples(frame, 0, y, columns, memory), u, v, count, color, red, green, blue);
 }
 
 // Makes slot `slot` hold source row `row`, converted now unless it was already.
-PEREGRINE_ROW_KERNEL void load_row(const Frame& frame, int row, std::size_t slot, Columns columns,
-                                   FixedColor color, Scratch& memory) {
+PEREGRINE_ROW_KERNEL void load_row(const Frame& frame, int row, std::size_t slot,
+                                   const Columns& columns, FixedColor color, Scratch& memory) {
   if (memory.rgb_row[slot] == row) return;
   convert_row(frame, row, columns, color, memory, memory.rgb[slot]);
   memory.rgb_row[slot] = row;
 }
 
-void size_scratch(Scratch& memory, Columns columns) {
-  // One pixel past the end is read with weight 0, and chroma comes in pairs.
-  const auto width = static_cast<std::size_t>(columns.count()) + 4;
-  const auto grow = [](Row& row, std::size_t size) {
-    if (row.size() < size) row.resize(size);
+// Asks for memory that is needed one line later. The load waits for nothing, and brings the address
+// of the page into the TLB: a prefetch alone is dropped, or late, where that is missing.
+template <typename T>
+void touch(const T* memory) {
+  (void)*static_cast<const volatile T*>(memory);
+}
+
+void prefetch(const std::uint8_t* from, int bytes) {
+  constexpr int kCacheLine = 64;
+  touch(from);
+  for (int i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(from + i);
+}
+
+// Asks for the samples of source row `row`. Rows of the source are pages apart and some are never
+// read, so the processor does not see them coming.
+void prefetch_row(const Frame& frame, int row, const Columns& columns) {
+  const int begin = columns.begin, count = columns.end - columns.begin;
+  const auto [near, far] = chroma_rows(frame, row);
+  const auto luma_of = [&](int plane) { return row_of(frame, plane, row) + begin; };
+  switch (frame.format) {
+    case PixelFormat::kRgb24: return prefetch(row_of(frame, 0, row) + 3 * begin, 3 * count);
+    case PixelFormat::kGray8: return prefetch(luma_of(0), count);
+    case PixelFormat::kYuv444p:
+      for (const int plane : {0, 1, 2}) prefetch(luma_of(plane), count);
+      return;
+    case PixelFormat::kYuv420p:
+      prefetch(luma_of(0), count);
+      for (const int plane : {1, 2}) {
+        for (const int y : {near, far}) prefetch(row_of(frame, plane, y) + begin / 2, count / 2);
+      }
+      return;
+    case PixelFormat::kNv12:
+      prefetch(luma_of(0), count);
+      for (const int y : {near, far}) prefetch(row_of(frame, 1, y) + begin, count);
+      return;
+    case PixelFormat::kP010: return;  // refused by `resample`
+  }
+}
+
+// Asks for the source rows of an output line that are not converted yet.
+void prefetch_line(const Frame& frame, const Axis& y, std::size_t index, const Columns& columns,
+                   const Scratch& memory) {
+  const int row = y.first[index];
+  const auto is_new = [&](int each) {
+    return each != memory.rgb_row[0] && each != memory.rgb_row[1];
   };
+  if (is_new(row)) prefetch_row(frame, row, columns);
+  if (y.weight[index] > 0 && is_new(row + 1)) prefetch_row(frame, row + 1, columns);
+}
+
+// Makes `x.first` count converted columns, too, where it is needed.
+Columns choose_columns(const Frame& frame, const ResampleJob& job, Axis& x) {
+  Columns columns;
+  if (x.begin >= x.end) return columns;
+  columns.begin = x.first.front() / 2 * 2;
+  columns.whole_step = job.region_width % job.resized_width == 0;
+  if (columns.whole_step) {
+    columns.first = x.first.front();
+    columns.step = job.region_width / job.resized_width;
+    columns.count = x.end - x.begin;
+    columns.sides = columns.step % 2 == 0 ? 2 : 1;
+    columns.end = x.first.back() + columns.sides;
+  } else {
+    columns.first = columns.begin;
+    columns.end = std::min(x.first.back() + 2, frame.info.width);
+    columns.count = columns.end - columns.begin;
+    for (std::int32_t& first : x.first) first -= columns.begin;
+  }
+  return columns;
+}
+
+void size_scratch(Scratch& memory, const Columns& columns) {
+  const auto grow = [](auto& row, int size) {
+    if (row.size() < static_cast<std::size_t>(size)) row.resize(static_cast<std::size_t>(size));
+  };
+  // One pixel past the end is read with weight 0, and chroma is written in pairs.
+  const int width = columns.converted() + 4;
   for (RgbRow* rows : {&memory.rgb[0], &memory.rgb[1], &memory.blended}) {
     for (Row& row : *rows) grow(row, width);
   }
   for (int i = 0; i < 2; ++i) {
-    grow(memory.chroma[i], width / 2 + 4);
+    // The second of the last pair is read a step past the last column.
+    grow(memory.chroma[i], (columns.end - columns.begin + columns.step) / 2 + 6);
     grow(memory.chroma_wide[i], width);
   }
+  if (columns.step > 1) {
+    for (auto& row : memory.picked) grow(row, width);
+  }
   memory.rgb_row = {-1, -1};
+}
+
+// Horizontal half of the resize: one channel of an output line.
+PEREGRINE_ROW_KERNEL void write_channel(const std::int16_t* row, const Columns& columns,
+                                        const Axis& x, float scale, float bias, float* out) {
+  if (!columns.whole_step) {
+    resize_row(row, x.first.data(), x.weight.data(), x.end - x.begin, scale, bias, out);
+  } else if (columns.sides == 1) {
+    normalise_row(row, columns.count, scale, bias, out);
+  } else {
+    average_rows(row, row + columns.count, columns.count, scale, bias, out);
+  }
 }
 
 PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& job, float* out) {
@@ -177,12 +301,7 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
   const FixedColor color = to_fixed(frame.matrix, frame.range);
   const auto plane = static_cast<std::size_t>(job.width) * static_cast<std::size_t>(job.height);
 
-  Columns columns;
-  if (x.begin < x.end) {
-    columns.begin = x.first.front() / 2 * 2;
-    columns.end = std::min(x.first.back() + 2, frame.info.width);
-    for (std::int32_t& first : memory.x.first) first -= columns.begin;
-  }
+  const Columns columns = choose_columns(frame, job, memory.x);
   size_scratch(memory, columns);
 
   for (int line = 0; line < job.height; ++line) {
@@ -206,18 +325,23 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
     load_row(frame, row, 0, columns, color, memory);
     const bool blend = weight > 0;
     if (blend) load_row(frame, row + 1, 1, columns, color, memory);
+    if (line + 1 < y.end) {
+      prefetch_line(frame, y, index + 1, columns, memory);
+      // The end of the next line: where a new page, if any, begins before it.
+      for (std::size_t c = 0; c < 3; ++c) touch(target + c * plane + 2 * job.width - 1);
+    }
     for (std::size_t c = 0; c < 3; ++c) {
       const std::int16_t* from = memory.rgb[0][c].data();
       if (blend) {
-        blend_rows(from, memory.rgb[1][c].data(), columns.count(), weight,
+        blend_rows(from, memory.rgb[1][c].data(), columns.converted(), weight,
                    memory.blended[c].data());
         from = memory.blended[c].data();
       }
       float* const channel = target + c * plane;
       std::fill_n(channel, x.begin, job.padding[c]);
-      resize_row(from, x.first.data(), x.weight.data(), x.end - x.begin,
-                 job.scale[c] / static_cast<float>(blend ? kBlendedOne : kRgbOne), job.bias[c],
-                 channel + x.begin);
+      write_channel(from, columns, x,
+                    job.scale[c] / static_cast<float>(blend ? kBlendedOne : kRgbOne), job.bias[c],
+                    channel + x.begin);
       std::fill_n(channel + x.end, job.width - x.end, job.padding[c]);
     }
   }

@@ -53,13 +53,51 @@ PEREGRINE_ROW_KERNEL void blend_chroma_pairs(const std::uint8_t* __restrict near
   }
 }
 
-/// Horizontal half of the chroma interpolation; reads `chroma[-1]` to `chroma[count]`, writes
-/// `2 * count`.
-PEREGRINE_ROW_KERNEL void widen_chroma(const std::int16_t* __restrict chroma, int count,
-                                       std::int16_t* __restrict out) {
-  for (int i = 0; i < count; ++i) {
-    out[2 * i] = static_cast<std::int16_t>((3 * chroma[i] + chroma[i - 1]) * 8);
-    out[2 * i + 1] = static_cast<std::int16_t>((3 * chroma[i] + chroma[i + 1]) * 8);
+/// Every `step`th sample.
+PEREGRINE_ROW_KERNEL void pick_every(const std::uint8_t* __restrict samples, int step, int count,
+                                     std::uint8_t* __restrict out) {
+  for (int i = 0; i < count; ++i) out[i] = samples[step * i];
+}
+
+/// Horizontal half of the chroma interpolation: at luma columns `first`, `first + step`, ...
+/// counted from the luma column of `chroma[0]`. Writes an even number of values, one more than an
+/// odd `count`; reads `chroma[-1]` to the right neighbour of the last one's sample.
+PEREGRINE_ROW_KERNEL void widen_chroma_every(const std::int16_t* __restrict chroma, int first,
+                                             int step, int count, std::int16_t* __restrict out) {
+  // Two columns further, chroma is `step` samples further and the side of the farther sample is the
+  // same.
+  const int second = first + step;
+  const std::int16_t* const near0 = chroma + first / 2;
+  const std::int16_t* const near1 = chroma + second / 2;
+  const std::int16_t* const far0 = near0 + (first % 2 == 0 ? -1 : 1);
+  const std::int16_t* const far1 = near1 + (second % 2 == 0 ? -1 : 1);
+  for (int i = 0; i < (count + 1) / 2; ++i) {
+    const int at = step * i;
+    out[2 * i] = static_cast<std::int16_t>((3 * near0[at] + far0[at]) * 8);
+    out[2 * i + 1] = static_cast<std::int16_t>((3 * near1[at] + far1[at]) * 8);
+  }
+}
+
+// The two above, with the steps that 1080p (3), 720p (2), 4K (6) and a picture of the model's own
+// width (1) have into an input of 640 as constants: then the loops vectorize.
+PEREGRINE_ROW_KERNEL void pick(const std::uint8_t* samples, int step, int count,
+                               std::uint8_t* out) {
+  switch (step) {
+    case 2: return pick_every(samples, 2, count, out);
+    case 3: return pick_every(samples, 3, count, out);
+    case 6: return pick_every(samples, 6, count, out);
+    default: return pick_every(samples, step, count, out);
+  }
+}
+
+PEREGRINE_ROW_KERNEL void widen_chroma(const std::int16_t* chroma, int first, int step, int count,
+                                       std::int16_t* out) {
+  switch (step) {
+    case 1: return widen_chroma_every(chroma, first, 1, count, out);
+    case 2: return widen_chroma_every(chroma, first, 2, count, out);
+    case 3: return widen_chroma_every(chroma, first, 3, count, out);
+    case 6: return widen_chroma_every(chroma, first, 6, count, out);
+    default: return widen_chroma_every(chroma, first, step, count, out);
   }
 }
 
@@ -96,13 +134,14 @@ PEREGRINE_ROW_KERNEL void luma_to_gray(const std::uint8_t* __restrict luma, int 
   }
 }
 
-PEREGRINE_ROW_KERNEL void split_rgb(const std::uint8_t* __restrict rgb, int count,
+PEREGRINE_ROW_KERNEL void split_rgb(const std::uint8_t* __restrict rgb, int step, int count,
                                     std::int16_t* __restrict red, std::int16_t* __restrict green,
                                     std::int16_t* __restrict blue) {
   for (int i = 0; i < count; ++i) {
-    red[i] = static_cast<std::int16_t>(rgb[3 * i] * kRgbOne);
-    green[i] = static_cast<std::int16_t>(rgb[3 * i + 1] * kRgbOne);
-    blue[i] = static_cast<std::int16_t>(rgb[3 * i + 2] * kRgbOne);
+    const std::uint8_t* const pixel = rgb + 3 * step * i;
+    red[i] = static_cast<std::int16_t>(pixel[0] * kRgbOne);
+    green[i] = static_cast<std::int16_t>(pixel[1] * kRgbOne);
+    blue[i] = static_cast<std::int16_t>(pixel[2] * kRgbOne);
   }
 }
 
@@ -132,6 +171,23 @@ PEREGRINE_ROW_KERNEL void resize_row(const std::int16_t* __restrict row,
     const auto left = static_cast<float>(static_cast<std::int32_t>(pair & 0xffff));
     const auto right = static_cast<float>(static_cast<std::int32_t>(pair >> 16));
     out[i] = (left + (right - left) * weight[i]) * scale + bias;
+  }
+}
+
+/// The same where each output pixel has a column of its own ...
+PEREGRINE_ROW_KERNEL void normalise_row(const std::int16_t* __restrict row, int count, float scale,
+                                        float bias, float* __restrict out) {
+  for (int i = 0; i < count; ++i) out[i] = static_cast<float>(row[i]) * scale + bias;
+}
+
+/// ... or lies in the middle between two.
+PEREGRINE_ROW_KERNEL void average_rows(const std::int16_t* __restrict left,
+                                       const std::int16_t* __restrict right, int count, float scale,
+                                       float bias, float* __restrict out) {
+  // The sum has 17 bits at most, so these are the bits of `resize_row`.
+  const float half = scale / 2;
+  for (int i = 0; i < count; ++i) {
+    out[i] = static_cast<float>(left[i] + right[i]) * half + bias;
   }
 }
 
