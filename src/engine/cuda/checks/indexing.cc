@@ -9,7 +9,7 @@
 #include "engine/cuda/kernels/rearrange.h"
 #include "engine/cuda/kernels/resize.h"
 #include "engine/cuda/kernels/scatter.h"
-#include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/sort.h"
 
 namespace peregrine::cuda {

@@ -37,10 +37,9 @@ void set_axes(Step& step, const model::Node& node, const model::Ints& axes) {
 
 BoundRows bind_rows(const BoundStep& step) {
   const auto reject = [&] {
-    throw Error(ErrorCode::kModelInvalid,
-                "step '" + step.step.name +
-                    "' has operands of different shapes, or axes they "
-                    "do not have; rebuild the plan");
+    throw Error(ErrorCode::kModelInvalid, "step '" + step.step.name +
+                                              "' has operands of different shapes, or axes they "
+                                              "do not have; rebuild the plan");
   };
   if (step.inputs.empty() || step.outputs.empty()) reject();
   const Shape& shape = step.inputs.front().shape;
