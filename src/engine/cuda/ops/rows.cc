@@ -64,6 +64,19 @@ BoundRows bind_rows(const BoundStep& step) {
   return bound;
 }
 
+std::size_t position_of_name(const Step& step, const char* attribute,
+                             std::span<const char* const> names) {
+  const std::string name = step.attributes.get_string(attribute, "");
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) {
+    throw Error(ErrorCode::kModelInvalid, "step '" + step.name + "' wants the " + attribute + " '" +
+                                              name +
+                                              "', which this version does not have; rebuild the "
+                                              "plan");
+  }
+  return static_cast<std::size_t>(found - names.begin());
+}
+
 Operand broadcast_to(Operand operand, const Shape& shape) {
   if (operand.is_absent()) return operand;
   operand.strides = compiler::broadcast_strides(operand.shape, operand.strides, shape);
