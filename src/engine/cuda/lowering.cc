@@ -187,12 +187,6 @@ Operand Lowering::write_rows(const Value* value, DType wanted) {
                 packed_strides(value->shape));
 }
 
-Operand Lowering::write_picture(const Value* value, DType wanted) {
-  return fitted(value, wanted,
-                compiler::pixel_stride(value->shape, layout_.storage(value).strides).has_value(),
-                compiler::channels_last(value->shape));
-}
-
 Operand Lowering::write_images(const Value* value, DType wanted) {
   return fitted(
       value, wanted,
