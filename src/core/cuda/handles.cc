@@ -26,8 +26,10 @@ float milliseconds_between(const Event& start, const Event& stop) {
   return milliseconds;
 }
 
-DeviceBuffer::DeviceBuffer(std::size_t bytes) : bytes_(bytes) {
-  if (bytes == 0) return;
+namespace {
+
+void* allocate_on_device(std::size_t bytes) {
+  if (bytes == 0) return nullptr;
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) {
@@ -40,15 +42,19 @@ DeviceBuffer::DeviceBuffer(std::size_t bytes) : bytes_(bytes) {
                             bytes / 1048576.0, available / 1048576.0, total / 1048576.0));
   }
   CUDA_CHECK(status);
-  memory_ = Handle<void*, cudaFree>(memory);
+  return memory;
 }
 
-PinnedBuffer::PinnedBuffer(std::size_t bytes) : bytes_(bytes) {
-  if (bytes == 0) return;
+void* allocate_pinned(std::size_t bytes) {
   void* memory = nullptr;
-  CUDA_CHECK(cudaMallocHost(&memory, bytes));
-  memory_ = Handle<void*, cudaFreeHost>(memory);
+  if (bytes > 0) CUDA_CHECK(cudaMallocHost(&memory, bytes));
+  return memory;
 }
+
+}  // namespace
+
+DeviceBuffer::DeviceBuffer(std::size_t bytes) : Buffer(allocate_on_device(bytes), bytes) {}
+PinnedBuffer::PinnedBuffer(std::size_t bytes) : Buffer(allocate_pinned(bytes), bytes) {}
 
 namespace detail {
 

@@ -48,39 +48,41 @@ float milliseconds_between(const Event& start, const Event& stop);
 template <typename Work>
 GraphExec capture(cudaStream_t stream, Work&& work);
 
+namespace detail {
+/// Memory that `Free` gives back.
+template <cudaError_t (*Free)(void*)>
+class Buffer {
+ public:
+  void* data() const { return memory_.get(); }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(memory_.get());
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ protected:
+  Buffer() = default;
+  Buffer(void* memory, std::size_t bytes) : memory_(memory), bytes_(bytes) {}
+
+ private:
+  Handle<void*, Free> memory_;
+  std::size_t bytes_ = 0;
+};
+}  // namespace detail
+
 /// Device memory on the current device, 256-byte aligned, uninitialized. Set-up only: allocating
 /// synchronizes. Throws `Error(kOutOfMemory)` with the size wanted and the size free.
-class DeviceBuffer {
+class DeviceBuffer : public detail::Buffer<cudaFree> {
  public:
   DeviceBuffer() = default;
   explicit DeviceBuffer(std::size_t bytes);
-  void* data() const { return memory_.get(); }
-  template <typename T>
-  T* as() const {
-    return static_cast<T*>(memory_.get());
-  }
-  std::size_t bytes() const { return bytes_; }
-
- private:
-  Handle<void*, cudaFree> memory_;
-  std::size_t bytes_ = 0;
 };
 
 /// Host memory that the device copies from and to without a detour. Throws `Error(kOutOfMemory)`.
-class PinnedBuffer {
+class PinnedBuffer : public detail::Buffer<cudaFreeHost> {
  public:
   PinnedBuffer() = default;
   explicit PinnedBuffer(std::size_t bytes);
-  void* data() const { return memory_.get(); }
-  template <typename T>
-  T* as() const {
-    return static_cast<T*>(memory_.get());
-  }
-  std::size_t bytes() const { return bytes_; }
-
- private:
-  Handle<void*, cudaFreeHost> memory_;
-  std::size_t bytes_ = 0;
 };
 
 namespace detail {

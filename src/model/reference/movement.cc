@@ -173,10 +173,12 @@ void center_crop_pad(const KernelContext& c) {
   gather_axes(c, sources, &zero);
 }
 
-void depth_to_space(const KernelContext& c) {
-  const std::int64_t block = c.attributes().get_int("blocksize", 1);
-  const bool depth_first = c.attributes().get_string("mode", "DCR") == "DCR";
-  const Shape& x = c.shape(0);
+namespace {
+
+// Calls `source(n, channel, row, column)` for each element of the output, in order, for the
+// position in the input that it comes from.
+template <typename Source>
+void rearrange_pictures(const KernelContext& c, Source&& source) {
   const Shape& y = c.out().shape();
   const Bytes from(c.in(0));
   MutableBytes to(c.out());
@@ -184,29 +186,32 @@ void depth_to_space(const KernelContext& c) {
   for (std::int64_t n = 0; n < y[0]; ++n)
     for (std::int64_t ch = 0; ch < y[1]; ++ch)
       for (std::int64_t h = 0; h < y[2]; ++h)
-        for (std::int64_t w = 0; w < y[3]; ++w, ++i) {
-          const std::int64_t cell = (h % block) * block + w % block;
-          const std::int64_t source = depth_first ? cell * y[1] + ch : ch * block * block + cell;
-          to.put(i, from.at(((n * x[1] + source) * x[2] + h / block) * x[3] + w / block));
-        }
+        for (std::int64_t w = 0; w < y[3]; ++w) to.put(i++, from.at(source(n, ch, h, w)));
+}
+
+}  // namespace
+
+void depth_to_space(const KernelContext& c) {
+  const std::int64_t block = c.attributes().get_int("blocksize", 1);
+  const bool depth_first = c.attributes().get_string("mode", "DCR") == "DCR";
+  const Shape& x = c.shape(0);
+  const std::int64_t channels = c.out().shape()[1];
+  rearrange_pictures(c, [&](auto n, auto ch, auto h, auto w) {
+    const std::int64_t cell = (h % block) * block + w % block;
+    const std::int64_t source = depth_first ? cell * channels + ch : ch * block * block + cell;
+    return ((n * x[1] + source) * x[2] + h / block) * x[3] + w / block;
+  });
 }
 
 void space_to_depth(const KernelContext& c) {
   const std::int64_t block = c.attributes().get_int("blocksize", 1);
   const Shape& x = c.shape(0);
-  const Shape& y = c.out().shape();
-  const Bytes from(c.in(0));
-  MutableBytes to(c.out());
-  std::int64_t i = 0;
-  for (std::int64_t n = 0; n < y[0]; ++n)
-    for (std::int64_t ch = 0; ch < y[1]; ++ch)
-      for (std::int64_t h = 0; h < y[2]; ++h)
-        for (std::int64_t w = 0; w < y[3]; ++w, ++i) {
-          const std::int64_t cell = ch / x[1];
-          const std::int64_t row = h * block + cell / block;
-          const std::int64_t column = w * block + cell % block;
-          to.put(i, from.at(((n * x[1] + ch % x[1]) * x[2] + row) * x[3] + column));
-        }
+  rearrange_pictures(c, [&](auto n, auto ch, auto h, auto w) {
+    const std::int64_t cell = ch / x[1];
+    const std::int64_t row = h * block + cell / block;
+    const std::int64_t column = w * block + cell % block;
+    return ((n * x[1] + ch % x[1]) * x[2] + row) * x[3] + column;
+  });
 }
 
 void reverse_sequence(const KernelContext& c) {

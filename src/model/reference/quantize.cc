@@ -33,32 +33,30 @@ Floats zero_points(const KernelContext& c) {
   return zeros;
 }
 
+// Each element as `f(value, scale, zero point)`, then in the result's type.
+template <typename F>
+void rescale(const KernelContext& c, bool saturate, F&& f) {
+  const Slices slices = slices_of(c);
+  const Floats scales = to_floats(c.in(1));
+  const Floats zeros = zero_points(c);
+  Tensor wide = convert(c.in(0), DType::kFloat32);
+  const auto values = wide.as<float>();
+  for (std::int64_t i = 0; i < wide.size(); ++i) {
+    float& value = values[static_cast<std::size_t>(i)];
+    value = f(value, scales[slices.of(i)], zeros[slices.of(i)]);
+  }
+  c.out() = convert(wide, c.out().dtype(), saturate);
+}
+
 }  // namespace
 
 void dequantize(const KernelContext& c) {
-  const Slices slices = slices_of(c);
-  const Floats scales = to_floats(c.in(1));
-  const Floats zeros = zero_points(c);
-  Tensor wide = convert(c.in(0), DType::kFloat32);
-  const auto values = wide.as<float>();
-  for (std::int64_t i = 0; i < wide.size(); ++i) {
-    float& value = values[static_cast<std::size_t>(i)];
-    value = (value - zeros[slices.of(i)]) * scales[slices.of(i)];
-  }
-  c.out() = convert(wide, c.out().dtype());
+  rescale(c, false, [](float x, float scale, float zero) { return (x - zero) * scale; });
 }
 
 void quantize(const KernelContext& c) {
-  const Slices slices = slices_of(c);
-  const Floats scales = to_floats(c.in(1));
-  const Floats zeros = zero_points(c);
-  Tensor wide = convert(c.in(0), DType::kFloat32);
-  const auto values = wide.as<float>();
-  for (std::int64_t i = 0; i < wide.size(); ++i) {
-    float& value = values[static_cast<std::size_t>(i)];
-    value = std::nearbyint(value / scales[slices.of(i)]) + zeros[slices.of(i)];
-  }
-  c.out() = convert(wide, c.out().dtype(), true);
+  rescale(c, true,
+          [](float x, float scale, float zero) { return std::nearbyint(x / scale) + zero; });
 }
 
 }  // namespace peregrine::model::reference::kernels

@@ -161,7 +161,7 @@ const Forgery kForgeries[] = {
        s.attributes.set("axes", Ints{1, 2});
      }},
     {"matmul_float", "do not fit each other", [](Step& s) { widen(s.inputs[0]); }},
-    {"one_hot", "'axis' is -9", [](Step& s) { s.attributes.set("axis", I{-9}); }},
+    {"one_hot", "'axis' is -1", [](Step& s) { s.attributes.set("axis", I{-1}); }},
     {"pack", "its rows do not fit", [](Step& s) { s.attributes.set("row_axes", I{0}); }},
     {"pointwise", "no valid pointwise chain", [](Step& s) { widen(s.outputs[0]); }},
     {"pointwise", "no valid pointwise chain",
@@ -203,6 +203,7 @@ const Forgery kForgeries[] = {
     {"reverse", "'time_axis' is 2", [](Step& s) { s.attributes.set("time_axis", I{2}); }},
     {"scatter_elements", "'reduction' is 8", [](Step& s) { s.attributes.set("reduction", I{8}); }},
     {"scatter_nd", "'group' is", [](Step& s) { s.attributes.set("group", I{1} << 20); }},
+    {"top_k", "'axis' is -1", [](Step& s) { s.attributes.set("axis", I{-1}); }},
     {"top_k", "'k' is", [](Step& s) { s.attributes.set("k", I{1} << 20); }},
     {"top_k", "should be",
      [](Step& s) { s.attributes.set("k", s.attributes.get_int("k", 1) + 1); }},

@@ -121,8 +121,12 @@ model::Ints CheckedStep::numbers(std::string_view name, std::size_t count, std::
   return values;
 }
 
-std::size_t CheckedStep::axis(std::string_view name, int rank) const {
-  const std::int64_t value = number(name, 0, -std::int64_t{rank}, std::int64_t{rank} - 1);
+std::size_t CheckedStep::axis(int rank) const {
+  return static_cast<std::size_t>(number("axis", 0, 0, std::int64_t{rank} - 1));
+}
+
+std::size_t CheckedStep::axis_from_either_end(int rank) const {
+  const std::int64_t value = number("axis", 0, -std::int64_t{rank}, std::int64_t{rank} - 1);
   return static_cast<std::size_t>(value < 0 ? value + rank : value);
 }
 

@@ -53,7 +53,9 @@ class CheckedStep {
                       std::int64_t most = kMost) const;
   model::Ints numbers(std::string_view name, std::size_t count, std::int64_t least,
                       std::int64_t most = kMost) const;
-  std::size_t axis(std::string_view name, int rank) const;
+  /// The attribute "axis"; from the back too where the kernel's parameters count so.
+  std::size_t axis(int rank) const;
+  std::size_t axis_from_either_end(int rank) const;
   /// Different axes below `rank`, one to `most` of them.
   std::vector<std::size_t> axes(int rank, std::size_t most) const;
 

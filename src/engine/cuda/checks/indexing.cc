@@ -9,7 +9,7 @@
 #include "engine/cuda/kernels/rearrange.h"
 #include "engine/cuda/kernels/resize.h"
 #include "engine/cuda/kernels/scatter.h"
-#include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/sort.h"
 
 namespace peregrine::cuda {
@@ -66,7 +66,7 @@ void require_same_but(const CheckedStep& step, const std::vector<std::size_t>& a
 void check_gather(const CheckedStep& step) {
   const Operand &data = step.input(0), &indices = step.input(1);
   check_indexed(step, data, indices);
-  const std::size_t axis = step.axis("axis", data.rank());
+  const std::size_t axis = step.axis_from_either_end(data.rank());
   require_shape(step, step.output(),
                 joined(joined(part(data.shape, 0, axis), indices.shape),
                        part(data.shape, axis + 1, data.shape.size())));
@@ -75,7 +75,7 @@ void check_gather(const CheckedStep& step) {
 void check_gather_elements(const CheckedStep& step) {
   const Operand &data = step.input(0), &indices = step.input(1);
   check_indexed(step, data, indices);
-  require_within(step, indices, data, step.axis("axis", data.rank()));
+  require_within(step, indices, data, step.axis_from_either_end(data.rank()));
   step.require_same_shape(indices, step.output());
 }
 
@@ -102,7 +102,7 @@ void check_scatter_elements(const CheckedStep& step) {
   check_indexed(step, updates, indices);
   step.number("reduction", 0, 0, static_cast<int>(Reduction::kMin));
   step.require_same_shape(indices, updates);
-  const std::size_t axis = data.rank() == 0 ? 0 : step.axis("axis", data.rank());
+  const std::size_t axis = data.rank() == 0 ? 0 : step.axis_from_either_end(data.rank());
   require_within(step, indices, data, axis);
   step.number("group", 0, 0, data.rank() == 0 ? 0 : indices.shape[axis]);
 }
@@ -173,7 +173,7 @@ void check_one_hot(const CheckedStep& step) {
   require_shape(step, values, {2});
   step.require_rank(to, 1, kAnyRank);
   Shape rest = to.shape;
-  rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(step.axis("axis", to.rank())));
+  rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(step.axis(to.rank())));
   require_shape(step, indices, rest);
 }
 
@@ -192,7 +192,7 @@ namespace {
 // Values and indices as long as `k` along the axis; the row's length.
 std::int64_t check_sorted(const CheckedStep& step, std::int64_t most) {
   const Operand& from = step.input(0);
-  const std::size_t axis = step.axis("axis", from.rank());
+  const std::size_t axis = step.axis(from.rank());
   const std::int64_t length = from.shape[axis];
   step.require(length <= most, "its rows are too long");
   Shape sorted = from.shape;

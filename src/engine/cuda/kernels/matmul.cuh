@@ -4,6 +4,7 @@
 #include <cuda_fp16.h>
 
 #include "engine/cuda/kernels/activation.cuh"
+#include "engine/cuda/kernels/axis_offset.h"
 #include "engine/cuda/kernels/matmul.h"
 
 // What both matrix products share.
@@ -12,15 +13,7 @@ namespace peregrine::cuda {
 /// Element that entry `batch` starts at.
 __device__ __forceinline__ std::int64_t batch_offset(const MatmulParams& p, const StridedMatrix& t,
                                                      int batch) {
-  std::int64_t offset = 0;
-#pragma unroll
-  for (int d = 0; d < kMaxMatmulBatchRank; ++d) {
-    if (d >= p.batch_rank) break;
-    const int quotient = p.batch_extent[d].divide(batch);
-    offset += (batch - quotient * static_cast<int>(p.batch_extent[d].divisor)) * t.batch_stride[d];
-    batch = quotient;
-  }
-  return offset;
+  return axis_offset(batch, p.batch_rank, p.batch_extent, t.batch_stride);
 }
 
 __device__ __forceinline__ float load(const StridedMatrix& t, std::int64_t at) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/kernels/pack.h"
 
+#include "engine/cuda/kernels/axis_offset.h"
 #include "engine/cuda/kernels/instructions.cuh"
 #include "engine/cuda/kernels/launch.h"
 
@@ -8,22 +9,6 @@ namespace peregrine::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-using Extents = std::array<FastDivisor, PackParams::kMaxRank>;
-using Strides = std::array<std::int64_t, PackParams::kMaxRank>;
-
-__device__ __forceinline__ std::int64_t offset_of(int index, int rank, const Extents& extents,
-                                                  const Strides& strides) {
-  std::int64_t offset = 0;
-#pragma unroll
-  for (int d = 0; d < PackParams::kMaxRank; ++d) {
-    if (d >= rank) break;
-    // The outermost axis takes what is left.
-    const int quotient = d + 1 < rank ? extents[d].divide(index) : 0;
-    offset += (index - quotient * static_cast<int>(extents[d].divisor)) * strides[d];
-    index = quotient;
-  }
-  return offset;
-}
 
 /// A thread makes eight elements of a row.
 template <typename T>
@@ -35,7 +20,7 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(const __grid_constant__ 
   const int row = p.rows_first ? index % p.rows : index / chunks;
   const int first = (p.rows_first ? index / p.rows : index % chunks) * 8;
   const T* from =
-      static_cast<const T*>(p.input) + offset_of(row, p.row_rank, p.row_extent, p.row_stride);
+      static_cast<const T*>(p.input) + axis_offset(row, p.row_rank, p.row_extent, p.row_stride);
   wait_for_previous_kernel();
   float value[8];
 #pragma unroll
@@ -44,7 +29,7 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(const __grid_constant__ 
     value[i] =
         element < p.width
             ? static_cast<float>(
-                  from[offset_of(element, p.element_rank, p.element_extent, p.element_stride)])
+                  from[axis_offset(element, p.element_rank, p.element_extent, p.element_stride)])
             : 0.0f;
   }
   *reinterpret_cast<Half8*>(static_cast<__half*>(p.output) +

@@ -10,7 +10,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "engine/cuda/kernels/fast_divisor.h"
+#include "engine/cuda/kernels/axis_offset.h"
 #include "peregrine/tensor.h"
 
 namespace peregrine::cuda {
@@ -50,16 +50,7 @@ Rows make_rows(std::span<const std::int64_t> shape, const std::vector<bool>& red
 /// Elements from a tensor's first one to row (element) `index`, by the strides along `dims`.
 PEREGRINE_HOST_DEVICE int offset_of(int index, const RowDims& dims,
                                     const std::array<int, kMaxRowRank>& strides) {
-  if (dims.rank == 1) return index * strides[0];
-  int offset = 0;
-  PEREGRINE_UNROLL
-  for (int d = 0; d < kMaxRowRank; ++d) {
-    if (d >= dims.rank) break;
-    const int next = dims.extents[d].divide(index);
-    offset += (index - next * static_cast<int>(dims.extents[d].divisor)) * strides[d];
-    index = next;
-  }
-  return offset;
+  return axis_offset(index, dims.rank, dims.extents, strides);
 }
 
 /// What a thread has to do: elements part, part + parts, ... of a row.

@@ -220,8 +220,8 @@ void lower_attention(Lowering& to, const Node& node) {
   Operand k = by_head(to.read(node.input(kKey)), g.k, g.kv_heads);
   Operand v = by_head(to.read(node.input(kValue)), g.v, g.kv_heads);
   if (past > 0) {
-    k = joined(to, node, read_as(to, node.input(kPastKey), k.dtype), k);
-    v = joined(to, node, read_as(to, node.input(kPastValue), v.dtype), v);
+    k = joined(to, node, read_as(to, node, node.input(kPastKey), k.dtype), k);
+    v = joined(to, node, read_as(to, node, node.input(kPastValue), v.dtype), v);
   }
   store_present(to, node, 1, k);
   store_present(to, node, 2, v);

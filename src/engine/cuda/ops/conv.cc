@@ -8,6 +8,7 @@
 #include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/pack.h"
 
 namespace peregrine::cuda {
 

@@ -8,6 +8,7 @@
 #include "engine/cuda/kernels/conv_strided.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/epilogue.h"
+#include "engine/cuda/ops/operands.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -25,17 +26,8 @@ StridedPicture strided_picture(const TensorView& view) {
   StridedPicture picture;
   picture.data = view.data;
   picture.half = view.dtype == DType::kFloat16;
-  if (!view.data) return picture;
-  picture.stride[0] = view.strides[0];
-  picture.stride[1] = view.strides[1];
-  const std::size_t axes = view.shape.size() - 2;
-  std::copy(view.strides.begin() + 2, view.strides.end(), picture.stride + 5 - axes);
+  if (view.data) spread_strides(view.strides, picture.stride);
   return picture;
-}
-
-// One to three numbers, the last ones of three.
-void spread(const Ints& values, int (&to)[3]) {
-  for (std::size_t i = 0; i < values.size(); ++i) to[3 - values.size() + i] = narrow(values[i]);
 }
 
 ConvStridedParams strided_params(const BoundStep& step) {

@@ -7,6 +7,7 @@
 #include "compiler/strided.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/pack.h"
 
 namespace peregrine::cuda {
 

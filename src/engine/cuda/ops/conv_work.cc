@@ -124,12 +124,6 @@ std::vector<float> strided_weights(const ConvWork& work) {
   return packed;
 }
 
-bool is_tile_picture(const Operand& x) {
-  const auto stride = compiler::pixel_stride(x.shape, x.strides);
-  return x.rank() == 4 && x.dtype == DType::kFloat16 && stride && *stride % 8 == 0 &&
-         x.offset % 16 == 0 && x.shape[1] % 8 == 0;
-}
-
 Step conv_step(Lowering& to, const Node& node, const char* kernel, const ConvWork& work) {
   Step step = to.step(kernel, node);
   step.attributes.set("kernel", work.kernel);

@@ -57,8 +57,6 @@ void emit_conv(Lowering& to, const model::Node& node, const ConvWork& work,
 void emit_conv_strided(Lowering& to, const model::Node& node, const ConvWork& work,
                        const compiler::Operand& x, const compiler::Operand& residual,
                        const compiler::Operand& y, const model::Ints& stretch = {});
-/// [batch, channels, y, x] that tile kernels can read as it lies.
-bool is_tile_picture(const compiler::Operand& x);
 
 /// What the picture kernels take, from a step's operands and attributes.
 ConvParams conv_params(const BoundStep& step);

@@ -150,7 +150,7 @@ void lower_einsum(Lowering& to, const Node& node) {
   if (node.output()->dtype != DType::kFloat32) Lowering::refuse(node, "it multiplies integers");
   const auto operand = [&](int i) {
     const model::Value* value = node.input(i);
-    return value->is_constant() ? read_as(to, value, to.compute_dtype()) : to.read(value);
+    return value->is_constant() ? read_as(to, node, value, to.compute_dtype()) : to.read(value);
   };
   Operand a = operand(0), b = operand(1);
   const Operand y = to.write(node.output());

@@ -2,8 +2,9 @@
 // Gather, GatherElements, GatherND and Compress.
 #include <optional>
 
-#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/indexing.h"
+#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {

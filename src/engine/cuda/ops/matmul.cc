@@ -4,6 +4,7 @@
 #include "compiler/strided.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/pack.h"
 #include "engine/cuda/ops/product.h"
 #include "engine/cuda/ops/rows.h"
 
@@ -99,8 +100,9 @@ void lower_matmul(Lowering& to, const Node& node) {
   }
   const bool left_vector = a->rank() == 1, right_vector = b->rank() == 1;
   Product product;
-  product.a = matrix(read_as(to, a, to.dtype(a)), true);
-  product.b = matrix(read_as(to, b, b->is_constant() ? to.compute_dtype() : to.dtype(b)), false);
+  product.a = matrix(read_as(to, node, a, to.dtype(a)), true);
+  product.b =
+      matrix(read_as(to, node, b, b->is_constant() ? to.compute_dtype() : to.dtype(b)), false);
   product.residual = with_matrix_axes(to.read(node.input(3)), left_vector, right_vector);
   const Operand y = with_matrix_axes(to.write(node.output()), left_vector, right_vector);
   product.bias = broadcast_to(to.read(node.input(2)), y.shape);
@@ -140,9 +142,9 @@ void lower_gemm(Lowering& to, const Node& node) {
     return lower_rows(to, node, work, left);
   }
   Product product;
-  product.a = a->is_constant() ? read_as(to, a, to.compute_dtype()) : to.read(a);
+  product.a = a->is_constant() ? read_as(to, node, a, to.compute_dtype()) : to.read(a);
   if (transpose_a) product.a = permuted(product.a, {1, 0});
-  product.b = b->is_constant() ? read_as(to, b, to.compute_dtype()) : to.read(b);
+  product.b = b->is_constant() ? read_as(to, node, b, to.compute_dtype()) : to.read(b);
   if (transpose_b) product.b = permuted(product.b, {1, 0});
   product.bias = broadcast_to(to.read(c), node.output()->shape);
   product.residual = to.read(node.input(3));

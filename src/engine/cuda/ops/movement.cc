@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/indexing.h"
+#include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/remap.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {

@@ -25,15 +25,7 @@ constexpr const char* kNames[] = {"Softmax", "LogSoftmax", "Hardmax", "Layer",
                                   "Rms",     "L1",         "L2",      "MeanVariance"};
 
 Normalization normalization(const Step& step) {
-  const std::string name = step.attributes.get_string("normalization", "");
-  const auto* found = std::find(std::begin(kNames), std::end(kNames), name);
-  if (found == std::end(kNames)) {
-    throw Error(ErrorCode::kModelUnsupported, "step '" + step.name + "' wants the normalization '" +
-                                                  name +
-                                                  "', which this build does not have; "
-                                                  "rebuild the plan");
-  }
-  return static_cast<Normalization>(found - std::begin(kNames));
+  return static_cast<Normalization>(position_of_name(step, "normalization", kNames));
 }
 
 void want_floats(const Node& node) {

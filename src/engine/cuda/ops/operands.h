@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What lowerings of convolutions, products, pools and attention share: other shapes for the same
-// memory, and constants in the order kernels want.
+// Operands on their way from the graph to a kernel: other shapes for the same memory, conversions,
+// and constants in the order kernels want.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,11 @@ compiler::Operand as_picture(compiler::Operand operand);
 compiler::Operand rows_as_pixels(const compiler::Operand& operand);
 /// Axes in another order.
 compiler::Operand permuted(const compiler::Operand& operand, const model::Ints& order);
+/// The operand's part from `start`, `count` positions `step` apart on `axis`.
+compiler::Operand sliced(compiler::Operand operand, std::size_t axis, std::int64_t start,
+                         std::int64_t step, std::int64_t count);
+/// Whether a step with such an operand would move nothing.
+bool is_empty(const compiler::Operand& operand);
 
 /// An address that stands for the operand's in checks of alignment: regions and buffers start at
 /// multiples of 256.
@@ -24,17 +29,28 @@ TensorView alignment_view(const compiler::Operand& operand);
 /// The element at index 0, and every one a stride away, is 16-byte aligned FP16: all strides but
 /// `contiguous`'s are in eights.
 bool is_aligned_half(const compiler::Operand& operand, std::size_t contiguous);
+/// [batch, channels, y, x] of FP16 that picture kernels can read as it lies: channels in eights,
+/// contiguous, pixels one uniform stride apart, everything at multiples of 16 bytes.
+bool is_tile_picture(const compiler::Operand& x);
 
 compiler::Operand half_weight(Lowering& to, std::span<const float> values, const Shape& shape);
 compiler::Operand float_weight(Lowering& to, std::span<const float> values, const Shape& shape);
-/// A value of any kind in the dtype wanted: constants are converted now, activations as they lie
-/// when they have it, else copied.
-compiler::Operand read_as(Lowering& to, const model::Value* value, DType dtype);
+/// The value as it lies when it is stored in `dtype`, else converted: constants now, activations by
+/// a copy step. Refuses dtypes that do not convert (all but float32 and float16). Absent for null.
+compiler::Operand read_as(Lowering& to, const model::Node& node, const model::Value* value,
+                          DType dtype);
+/// The same, row-major without gaps.
+compiler::Operand read_packed_as(Lowering& to, const model::Node& node, const model::Value* value,
+                                 DType dtype);
+/// A copy step between operands of one shape; several where the strides need more dimensions than
+/// the kernel has.
+void emit_copy(Lowering& to, const model::Node& node, compiler::Operand from,
+               compiler::Operand place);
 
-/// Emits the step that packs `from` (its first `row_axes` axes count rows) into [rows, padded]
-/// FP16, zeros behind each row (kernels/pack.h), and returns that.
-compiler::Operand pack_rows(Lowering& to, const model::Node& node, const compiler::Operand& from,
-                            int row_axes, std::int64_t padded);
+/// One to three numbers of spatial axes as the last of three, and strides of [batch, channels,
+/// spatial...] as those of three spatial axes; what is not there stays.
+void spread(const model::Ints& values, int (&to)[3]);
+void spread_strides(const Shape& strides, std::int64_t (&to)[5]);
 
 /// Whether anyone wants the node's output `index`.
 bool is_wanted(const model::Node& node, std::size_t index);

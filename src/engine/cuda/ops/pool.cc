@@ -22,12 +22,6 @@ using model::Value;
 
 namespace {
 
-bool is_picture(const Operand& x) {
-  const auto stride = compiler::pixel_stride(x.shape, x.strides);
-  return x.rank() == 4 && x.dtype == DType::kFloat16 && stride && *stride % 8 == 0 &&
-         x.shape[1] % 8 == 0 && x.offset % 16 == 0;
-}
-
 Step window_step(Lowering& to, const Node& node, const char* kernel, const model::Window& w,
                  const char* mode) {
   Step step = to.step(kernel, node);
@@ -53,7 +47,7 @@ const char* mode_of(Op op) {
 // The fast kernel divides by the whole window or by what is inside the picture, and knows no
 // partial window behind the padding.
 bool takes_vectors(const Node& node, const model::Window& w, const Operand& x, const Operand& y) {
-  if (!is_picture(x) || !is_picture(y) || is_wanted(node, 1)) return false;
+  if (!is_tile_picture(x) || !is_tile_picture(y) || is_wanted(node, 1)) return false;
   if (node.op() == Op::kMaxPool) return true;
   if (node.op() != Op::kAveragePool) return false;
   for (std::size_t i = 0; i < w.kernel.size(); ++i) {
@@ -159,10 +153,10 @@ bool lower_chain(Lowering& to, const Node& node) {
   }
   std::vector<TensorView> inputs{alignment_view(step.inputs[0])}, outputs;
   for (const Operand& each : step.outputs) outputs.push_back(alignment_view(each));
-  const bool fits = is_picture(step.inputs[0]) &&
+  const bool fits = is_tile_picture(step.inputs[0]) &&
                     std::all_of(step.outputs.begin(), step.outputs.end(),
                                 [&](const Operand& y) {
-                                  return is_picture(y) && y.strides == step.outputs[0].strides;
+                                  return is_tile_picture(y) && y.strides == step.outputs[0].strides;
                                 }) &&
                     pool_chain_supports(chain_params({step, inputs, outputs}));
   if (fits && &node == chain[0]) to.emit(std::move(step));
@@ -170,15 +164,6 @@ bool lower_chain(Lowering& to, const Node& node) {
 }
 
 int narrow(std::int64_t value) { return static_cast<int>(value); }
-
-void spread(const Ints& values, int (&to)[3]) {
-  for (std::size_t i = 0; i < values.size(); ++i) to[3 - values.size() + i] = narrow(values[i]);
-}
-void spread_strides(const Shape& strides, std::int64_t (&to)[5]) {
-  to[0] = strides[0];
-  to[1] = strides[1];
-  std::copy(strides.begin() + 2, strides.end(), to + 7 - strides.size());
-}
 
 }  // namespace
 
@@ -197,7 +182,8 @@ void lower_pool(Lowering& to, const Node& node) {
 void lower_global_pool(Lowering& to, const Node& node) {
   const Operand x = to.read(node.input(0)), y = to.write(node.output());
   const bool channels_together = y.shape[1] == 1 || y.strides[1] == 1;
-  if (is_picture(x) && channels_together && node.op() != Op::kGlobalLpPool && x.shape[0] <= 65535) {
+  if (is_tile_picture(x) && channels_together && node.op() != Op::kGlobalLpPool &&
+      x.shape[0] <= 65535) {
     Step step = to.step("global_pool", node);
     step.attributes.set("mode", std::string(mode_of(node.op())));
     step.inputs = {x};

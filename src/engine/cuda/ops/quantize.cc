@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/convert.h"
 #include "model/geometry.h"
 

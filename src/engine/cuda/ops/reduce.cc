@@ -21,15 +21,8 @@ using model::Op;
 constexpr const char* kNames[] = {"Sum",       "Mean", "L1",  "L2",  "SumSquare", "LogSum",
                                   "LogSumExp", "Prod", "Max", "Min", "ArgMax",    "ArgMin"};
 
-ReduceOp reduce_op(const std::string& name, const Step& step) {
-  const auto* found = std::find(std::begin(kNames), std::end(kNames), name);
-  if (found == std::end(kNames)) {
-    throw Error(ErrorCode::kModelUnsupported, "step '" + step.name + "' wants the reduction '" +
-                                                  name +
-                                                  "', which this build does not have; "
-                                                  "rebuild the plan");
-  }
-  return static_cast<ReduceOp>(found - std::begin(kNames));
+ReduceOp reduce_op(const Step& step) {
+  return static_cast<ReduceOp>(position_of_name(step, "reduction", kNames));
 }
 
 // The result as a tensor of the input's shape.
@@ -102,7 +95,7 @@ ReduceParams reduce_params(const BoundStep& step) {
   params.rows = bound.rows;
   params.input = bound.tensors.front();
   params.output = bound.tensors.back();
-  params.op = reduce_op(attributes.get_string("reduction", ""), step.step);
+  params.op = reduce_op(step.step);
   params.integers = attributes.get_int("integers", 0) != 0;
   params.select_last = attributes.get_int("select_last", 0) != 0;
   return params;

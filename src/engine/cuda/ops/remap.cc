@@ -5,8 +5,9 @@
 #include <cstring>
 #include <optional>
 
-#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/indexing.h"
+#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/convert.h"
 
 namespace peregrine::cuda {

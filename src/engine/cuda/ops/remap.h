@@ -17,8 +17,8 @@ struct AxisTable {
 /// y = x with some axes read through tables; axes without one are as long in both. `fill` is the
 /// bit pattern of one element of y. Copies where tables are evenly spaced or repeat each position
 /// equally often, else one launch for every four axes.
-void emit_remap(Lowering& to, const model::Node& node, const model::Value* x,
-                const model::Value* y, std::vector<AxisTable> tables, std::uint64_t fill);
+void emit_remap(Lowering& to, const model::Node& node, const model::Value* x, const model::Value* y,
+                std::vector<AxisTable> tables, std::uint64_t fill);
 
 /// Bit pattern of a tensor's first element in another dtype.
 std::uint64_t element_bits(const Tensor& value, DType dtype);

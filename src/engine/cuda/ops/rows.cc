@@ -37,10 +37,9 @@ void set_axes(Step& step, const model::Node& node, const model::Ints& axes) {
 
 BoundRows bind_rows(const BoundStep& step) {
   const auto reject = [&] {
-    throw Error(ErrorCode::kModelInvalid,
-                "step '" + step.step.name +
-                    "' has operands of different shapes, or axes they "
-                    "do not have; rebuild the plan");
+    throw Error(ErrorCode::kModelInvalid, "step '" + step.step.name +
+                                              "' has operands of different shapes, or axes they "
+                                              "do not have; rebuild the plan");
   };
   if (step.inputs.empty() || step.outputs.empty()) reject();
   const Shape& shape = step.inputs.front().shape;
@@ -63,6 +62,19 @@ BoundRows bind_rows(const BoundStep& step) {
   for (const TensorView& view : step.outputs) add(view);
   bound.rows = make_rows(shape, mask_of(axes, shape.size()), strides, bound.tensors);
   return bound;
+}
+
+std::size_t position_of_name(const Step& step, const char* attribute,
+                             std::span<const char* const> names) {
+  const std::string name = step.attributes.get_string(attribute, "");
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) {
+    throw Error(ErrorCode::kModelInvalid, "step '" + step.name + "' wants the " + attribute + " '" +
+                                              name +
+                                              "', which this version does not have; rebuild the "
+                                              "plan");
+  }
+  return static_cast<std::size_t>(found - names.begin());
 }
 
 Operand broadcast_to(Operand operand, const Shape& shape) {

@@ -3,7 +3,7 @@
 // names the reduced ones.
 #pragma once
 
-#include <string>
+#include <span>
 #include <vector>
 
 #include "engine/cuda/kernel_table.h"
@@ -24,6 +24,11 @@ struct BoundRows {
   std::vector<RowTensor> tensors;
 };
 BoundRows bind_rows(const BoundStep& step);
+
+/// Where the name that is the step's `attribute` stands among `names`; throws
+/// `Error(kModelInvalid)` when it does not.
+std::size_t position_of_name(const compiler::Step& step, const char* attribute,
+                             std::span<const char* const> names);
 
 /// Whole steps, likewise; what `run_...` launches.
 ReduceParams reduce_params(const BoundStep& step);

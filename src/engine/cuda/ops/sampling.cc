@@ -7,8 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/remap.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/resize_taps.h"
 
 namespace peregrine::cuda {

@@ -4,8 +4,9 @@
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/indexing.h"
+#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {

@@ -2,10 +2,12 @@
 #include "engine/cuda/ops/sort.h"
 
 #include <bit>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "engine/cuda/ops/checked_operands.h"
+#include "engine/cuda/ops/operands.h"
+#include "engine/cuda/ops/requirements.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {
@@ -70,65 +72,61 @@ void lower_top_k(Lowering& to, const Node& node) {
 
 namespace {
 
-// A view along `axis`: its stride there, and the strides of rows.
-struct Rows {
-  std::int32_t along = 0;
-  Shape strides;
+// The axis that is sorted, and the strides of rows along all others.
+struct Sorted {
+  std::size_t axis = 0;
+  Shape input, values, indices;
 };
-Rows rows_of(const TensorView& view, std::size_t axis, std::size_t rank) {
-  if (!view.data) return {0, Shape(rank, 0)};
-  Rows rows{checked_int32(view.strides[axis]), view.strides};
-  rows.strides[axis] = 0;
-  return rows;
+
+// A view's stride along the axis and those of its rows; zeros where it is absent.
+std::int32_t take_axis(const TensorView& view, std::size_t axis, std::size_t rank, Shape& rows) {
+  rows = view.data ? view.strides : Shape(rank, 0);
+  return checked_int32(std::exchange(rows[axis], 0));
+}
+
+// What both kernels want to know.
+template <typename Params>
+Sorted read_sorted(const BoundStep& step, Params& p) {
+  const TensorView& from = step.input(0);
+  const std::size_t rank = from.shape.size();
+  Sorted sorted;
+  sorted.axis = static_cast<std::size_t>(step.step.attributes.get_int("axis", 0));
+  p.indices = static_cast<std::int64_t*>(step.output(1).data);
+  p.largest = step.step.attributes.get_int("largest", 1) != 0;
+  p.length = checked_int32(from.shape[sorted.axis]);
+  p.k = checked_int32(step.step.attributes.get_int("k", 0));
+  p.input_stride = take_axis(from, sorted.axis, rank, sorted.input);
+  p.value_stride = take_axis(step.output(0), sorted.axis, rank, sorted.values);
+  p.index_stride = take_axis(step.output(1), sorted.axis, rank, sorted.indices);
+  return sorted;
 }
 
 }  // namespace
 
 TopKParams top_k_params(const BoundStep& step) {
-  const TensorView& from = step.input(0);
-  const auto axis = static_cast<std::size_t>(step.step.attributes.get_int("axis", 0));
   TopKParams p;
-  p.input = from.data;
+  p.input = step.input(0).data;
   p.values = step.output(0).data;
-  p.indices = static_cast<std::int64_t*>(step.output(1).data);
   if (step.outputs.size() > 2) p.scratch = static_cast<std::uint64_t*>(step.output(2).data);
-  p.input_dtype = from.dtype;
+  p.input_dtype = step.input(0).dtype;
   p.value_dtype = step.output(0).dtype;
-  p.largest = step.step.attributes.get_int("largest", 1) != 0;
-  p.length = checked_int32(from.shape[axis]);
-  p.k = checked_int32(step.step.attributes.get_int("k", 0));
+  const Sorted sorted = read_sorted(step, p);
   plan_top_k(p);
-  const Rows input = rows_of(from, axis, from.shape.size());
-  const Rows values = rows_of(step.output(0), axis, from.shape.size());
-  const Rows indices = rows_of(step.output(1), axis, from.shape.size());
-  p.input_stride = input.along;
-  p.value_stride = values.along;
-  p.index_stride = indices.along;
-  Shape shape = from.shape;
-  shape[axis] = 1;
-  p.walk = make_walk(shape, {values.strides, input.strides, indices.strides});
+  Shape shape = step.input(0).shape;
+  shape[sorted.axis] = 1;
+  p.walk = make_walk(shape, {sorted.values, sorted.input, sorted.indices});
   return p;
 }
 
 CountedTopKParams counted_top_k_params(const BoundStep& step) {
-  const TensorView& from = step.input(0);
-  const auto axis = static_cast<std::size_t>(step.step.attributes.get_int("axis", 0));
   CountedTopKParams p;
-  p.input = static_cast<const std::int64_t*>(from.data);
+  p.input = static_cast<const std::int64_t*>(step.input(0).data);
   p.values = static_cast<std::int64_t*>(step.output(0).data);
-  p.indices = static_cast<std::int64_t*>(step.output(1).data);
-  p.largest = step.step.attributes.get_int("largest", 1) != 0;
-  p.length = checked_int32(from.shape[axis]);
-  p.k = checked_int32(step.step.attributes.get_int("k", 0));
-  const Rows input = rows_of(from, axis, from.shape.size());
-  const Rows values = rows_of(step.output(0), axis, from.shape.size());
-  const Rows indices = rows_of(step.output(1), axis, from.shape.size());
-  p.input_stride = input.along;
-  p.value_stride = values.along;
-  p.index_stride = indices.along;
-  Shape position(from.shape.size(), 0);
-  position[axis] = 1;
-  p.walk = make_walk(from.shape, {input.strides, values.strides, indices.strides, position});
+  const Sorted sorted = read_sorted(step, p);
+  const Shape& shape = step.input(0).shape;
+  Shape position(shape.size(), 0);
+  position[sorted.axis] = 1;
+  p.walk = make_walk(shape, {sorted.input, sorted.values, sorted.indices, position});
   return p;
 }
 
