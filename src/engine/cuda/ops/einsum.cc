@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "engine/cuda/kernels/loop_nest.h"
-#include "engine/cuda/ops/checked_operands.h"
 #include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/product.h"
+#include "engine/cuda/ops/requirements.h"
 #include "engine/cuda/ops/rows.h"
 #include "peregrine/error.h"
 
