@@ -18,14 +18,6 @@ bool is_identity_order(const Ints& order, const Shape& shape) {
   return true;
 }
 
-Ints order_of(const Node& transpose) {
-  Ints order = transpose.attributes.get_ints("perm");
-  if (order.empty()) {
-    for (std::int64_t i = transpose.input(0)->rank(); i-- > 0;) order.push_back(i);
-  }
-  return order;
-}
-
 bool is_neutral_arithmetic(const Node& node) {
   const auto right = scalar(node.input(1));
   const auto left = scalar(node.input(0));
@@ -71,7 +63,7 @@ Value* same_bytes(const Node& node) {
       return same_shape && in_order ? x : nullptr;
     }
     case Op::kTranspose:
-      return same_shape && is_identity_order(order_of(node), x->shape) ? x : nullptr;
+      return same_shape && is_identity_order(transpose_order(node), x->shape) ? x : nullptr;
     case Op::kResize: {
       const bool crops =
           node.attributes.get_string("coordinate_transformation_mode", "") == "tf_crop_and_resize";
@@ -89,7 +81,8 @@ bool to_reshape(Graph& graph, Node* node) {
   const Op op = node->op();
   Value* x = node->input(0);
   const Value* y = node->output();
-  const bool moves_ones = op == Op::kTranspose && is_identity_order(order_of(*node), x->shape);
+  const bool moves_ones =
+      op == Op::kTranspose && is_identity_order(transpose_order(*node), x->shape);
   if (op != Op::kSqueeze && op != Op::kUnsqueeze && op != Op::kFlatten && !moves_ones) return false;
   Value* shape = graph.add_constant(node->name() + ":shape", y->shape);
   Node* made = replace_node(graph, node, Op::kReshape, {x, shape}, {});
@@ -113,9 +106,9 @@ bool merge_transposes(Graph& graph, Node* node) {
   const Node* before =
       node->op() == Op::kTranspose ? producer(node->input(0), Op::kTranspose) : nullptr;
   if (!before) return false;
-  const Ints first = order_of(*before);
+  const Ints first = transpose_order(*before);
   Ints combined;
-  for (const std::int64_t axis : order_of(*node))
+  for (const std::int64_t axis : transpose_order(*node))
     combined.push_back(first[static_cast<std::size_t>(axis)]);
   node->attributes.set("perm", combined);
   graph.join_origins(before, node);

@@ -47,6 +47,14 @@ Node* replace_node(Graph& graph, Node* last, Op op, std::vector<Value*> inputs,
   return made;
 }
 
+Ints transpose_order(const Node& transpose) {
+  Ints order = transpose.attributes.get_ints("perm");
+  if (order.empty()) {
+    for (std::int64_t i = transpose.input(0)->rank(); i-- > 0;) order.push_back(i);
+  }
+  return order;
+}
+
 std::vector<float> floats_of(const Value* value) { return model::to_floats(*value->constant()); }
 
 Ints ints_of(const Value* value) { return model::to_ints(*value->constant()); }

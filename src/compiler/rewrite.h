@@ -35,6 +35,9 @@ std::optional<Scaled> with_scalar(const Node* node);
 Node* replace_node(Graph& graph, Node* last, Op op, std::vector<Value*> inputs,
                    const std::vector<Node*>& parts);
 
+/// Axes of a Transpose's input in the output's order; reversed where the node does not say.
+Ints transpose_order(const Node& transpose);
+
 /// Contents of a float constant as float32, whatever its width.
 std::vector<float> floats_of(const Value* value);
 /// Contents of an integer constant.

@@ -168,11 +168,8 @@ std::optional<StridedView> strided_view(const Node& node, std::size_t output,
       if (!strides) return std::nullopt;
       return StridedView{0, *strides};
     }
-    case Op::kTranspose: {
-      Ints reversed;
-      for (std::int64_t i = x->rank(); i-- > 0;) reversed.push_back(i);
-      return StridedView{0, permuted(input_strides, node.attributes.get_ints("perm", reversed))};
-    }
+    case Op::kTranspose:
+      return StridedView{0, permuted(input_strides, compiler::transpose_order(node))};
     case Op::kExpand: {
       Shape strides(y->shape.size(), 0);
       const std::size_t lead = y->shape.size() - x->shape.size();
@@ -329,10 +326,8 @@ bool Layout::place(const Value* value, const Storage& where, DType wanted) {
       break;
     }
     case Op::kTranspose: {
-      Ints reversed;
-      for (std::int64_t i = x->rank(); i-- > 0;) reversed.push_back(i);
-      const Ints perm = node->attributes.get_ints("perm", reversed);
-      const Shape strides = permuted(where.strides, compiler::inverse_permutation(perm));
+      const Ints back = compiler::inverse_permutation(compiler::transpose_order(*node));
+      const Shape strides = permuted(where.strides, back);
       if (!place(x, {where.root, where.offset, strides}, wanted)) return false;
       break;
     }
