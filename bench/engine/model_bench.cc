@@ -16,6 +16,7 @@
 
 #include "core/cuda/check.h"
 #include "core/cuda/handles.h"
+#include "engine/bindings.h"
 #include "engine/cuda/cuda_engine.h"
 #include "engine/cuda/plan_builder.h"
 #include "peregrine/error.h"
@@ -73,11 +74,6 @@ Arguments parse(int argc, char** argv) {
   return arguments;
 }
 
-Shape with_batch(Shape shape, std::int64_t batch) {
-  if (!shape.empty() && shape[0] < 0) shape[0] = batch;
-  return shape;
-}
-
 // Some pictures' inputs and right answers, as floats.
 struct Reference {
   int pictures = 0;
@@ -90,15 +86,15 @@ Reference read_reference(const std::string& path, const Engine& engine) {
   const auto bytes = static_cast<std::size_t>(file.tellg());
   file.seekg(0);
   std::size_t each = 0;
-  for (const auto& spec : engine.inputs()) each += element_count(with_batch(spec.shape, 1));
-  for (const auto& spec : engine.outputs()) each += element_count(with_batch(spec.shape, 1));
+  for (const auto& spec : engine.inputs()) each += element_count(engine::with_batch(spec, 1));
+  for (const auto& spec : engine.outputs()) each += element_count(engine::with_batch(spec, 1));
   Reference reference;
   reference.pictures = static_cast<int>(bytes / (each * sizeof(float)));
   const auto read = [&](const std::vector<TensorSpec>& specs,
                         std::vector<std::vector<float>>& into) {
     for (const auto& spec : specs) {
       std::vector<float> values(
-          static_cast<std::size_t>(element_count(with_batch(spec.shape, reference.pictures))));
+          static_cast<std::size_t>(element_count(engine::with_batch(spec, reference.pictures))));
       file.read(reinterpret_cast<char*>(values.data()),
                 static_cast<std::streamsize>(values.size() * sizeof(float)));
       into.push_back(std::move(values));
@@ -176,7 +172,7 @@ class Run {
 
  private:
   TensorView add(const TensorSpec& spec, const float* values) {
-    const Shape shape = with_batch(spec.shape, batch_);
+    const Shape shape = engine::with_batch(spec, batch_);
     buffers_.emplace_back(byte_size(spec.dtype, shape));
     if (values) {
       CUDA_CHECK(cudaMemcpy(buffers_.back().data(), values, buffers_.back().bytes(),

@@ -10,9 +10,7 @@ namespace peregrine::cuda {
 namespace {
 
 std::size_t bytes_at(const TensorSpec& spec, std::int64_t batch) {
-  Shape shape = spec.shape;
-  std::replace(shape.begin(), shape.end(), std::int64_t{-1}, batch);
-  return byte_size(spec.dtype, shape);
+  return byte_size(spec.dtype, engine::with_batch(spec, batch));
 }
 
 std::size_t arena_bytes(const CudaEngine& engine) {

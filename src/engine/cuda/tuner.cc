@@ -11,6 +11,7 @@
 #include "core/cuda/check.h"
 #include "core/cuda/handles.h"
 #include "core/stopwatch.h"
+#include "engine/bindings.h"
 #include "engine/cuda/bound_program.h"
 #include "engine/cuda/tactic.h"
 
@@ -55,9 +56,7 @@ class Playground {
   static void add(const std::vector<TensorSpec>& specs, std::int64_t batch,
                   std::vector<DeviceBuffer>& buffers) {
     for (const TensorSpec& spec : specs) {
-      Shape shape = spec.shape;
-      if (!shape.empty() && shape[0] < 0) shape[0] = batch;
-      buffers.push_back(filled(byte_size(spec.dtype, shape)));
+      buffers.push_back(filled(byte_size(spec.dtype, engine::with_batch(spec, batch))));
     }
   }
 
