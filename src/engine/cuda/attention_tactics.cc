@@ -6,12 +6,11 @@
 #include <string>
 
 #include "engine/cuda/kernels/attention_kernels.h"
+#include "engine/cuda/kernels/launch.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
 namespace {
-
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 // Fitted to 105 timings on an H200 (bench_engine_attention), within 12% in the root mean square:
 // the first choice loses 3% against the best on the average of those shapes, the first three
@@ -78,10 +77,7 @@ std::vector<AttentionTactic> attention_tactics(const AttentionParams& p, const D
     if (kernel.kind == AttentionKind::kWarpgroups && device.sm() != 90) continue;
     tactics.push_back(tactic_of(kernel, predict(kernel, p, device)));
   }
-  std::stable_sort(tactics.begin(), tactics.end(),
-                   [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
-  if (tactics.size() > limit) tactics.resize(limit);
-  return tactics;
+  return most_promising(std::move(tactics), limit);
 }
 
 AttentionTactic named_attention_tactic(std::string_view name, const AttentionParams& p) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "engine/cuda/kernels/launch.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
@@ -23,8 +24,6 @@ constexpr double kProductsPerUs = 780.8e3;          // multiply-adds by mma.sync
 constexpr double kWarpgroupProductsPerUs = 1434e3;  // by wgmma
 constexpr double kBytesPerUs = 48.35e3;             // from L2
 constexpr double kOutputs = 2.689e-6;               // each output element of a saturated device
-
-int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 /// Blocks that fit a multiprocessor at once. Registers are estimated: 48 and the sums, with a third
 /// for the fragments.
@@ -77,11 +76,11 @@ std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
                                      const DeviceInfo& device, std::size_t limit) {
   std::vector<ConvTactic> tactics;
   if (planar_input) {
-    if (conv_stem_supports(p)) tactics.push_back({"conv stem", 0, 0, launch_conv_stem});
+    if (conv_stem_supports(p)) tactics.push_back({"conv stem", 0, launch_conv_stem});
     return tactics;
   }
   if (conv_depthwise_supports(p)) {
-    tactics.push_back({"conv depthwise", 0, 0, launch_conv_depthwise});
+    tactics.push_back({"conv depthwise", 0, launch_conv_depthwise});
     return tactics;
   }
   if (!conv_tile_supports(p)) return tactics;
@@ -94,10 +93,7 @@ std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
       tactics.push_back(tile_tactic(tile, splits, predict_conv_tile(p, tile, splits, device)));
     }
   }
-  std::stable_sort(tactics.begin(), tactics.end(),
-                   [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
-  if (tactics.size() > limit) tactics.resize(limit);
-  return tactics;
+  return most_promising(std::move(tactics), limit);
 }
 
 ConvTactic named_conv_tactic(std::string_view name) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -16,34 +17,22 @@ template <typename Params>
 struct Tactic {
   std::string name;         ///< stable: it stands in plans and in the tactic cache
   double predicted_us = 0;  ///< by the cost model, to choose what is worth timing
-  std::size_t workspace_bytes = 0;
   /// `overlapped`: programmatic dependent launch on the kernel before it in the stream.
   std::function<void(const Params&, bool overlapped, cudaStream_t)> launch;
 };
+
+/// Those of `tactics` that are predicted quickest, in that order, at most `limit`.
+template <typename Params>
+std::vector<Tactic<Params>> most_promising(std::vector<Tactic<Params>> tactics, std::size_t limit) {
+  std::stable_sort(tactics.begin(), tactics.end(),
+                   [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
+  if (tactics.size() > limit) tactics.resize(limit);
+  return tactics;
+}
 
 /// Median microseconds of one launch inside a captured chain of `length` dependent ones: what a
 /// node costs in a network. A kernel alone would hide its launch behind the host's. Throws
 /// `Error(kGpu)`.
 double microseconds_in_chain(cudaStream_t stream, int length, const std::function<void()>& launch);
-
-/// The fastest of `tactics` on this device; must not be empty. `times`, where given, receives the
-/// microseconds of each. `params` must point to memory of the right sizes.
-template <typename Params>
-const Tactic<Params>& fastest(const std::vector<Tactic<Params>>& tactics, const Params& params,
-                              int chain_length, cudaStream_t stream,
-                              std::vector<double>* times = nullptr) {
-  const Tactic<Params>* best = &tactics.front();
-  double best_us = 0;
-  for (const Tactic<Params>& tactic : tactics) {
-    const double us =
-        microseconds_in_chain(stream, chain_length, [&] { tactic.launch(params, true, stream); });
-    if (times) times->push_back(us);
-    if (&tactic == &tactics.front() || us < best_us) {
-      best_us = us;
-      best = &tactic;
-    }
-  }
-  return *best;
-}
 
 }  // namespace peregrine::cuda
