@@ -9,11 +9,12 @@ inside a chain of dependent ones.
 """
 import argparse
 import re
-import statistics
 
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from torch_chain import microseconds
 
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION,
             "efficient": SDPBackend.EFFICIENT_ATTENTION}
@@ -22,27 +23,6 @@ BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTEN
 def cases(path):
     for name, numbers in re.findall(r'\{"([^"]+)",\s*([\d,\s]+)\}', open(path).read()):
         yield name, *(int(n) for n in numbers.split(","))
-
-
-def microseconds(step, length):
-    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            step()
-        stream.synchronize()
-        with torch.cuda.graph(graph, stream=stream):
-            for _ in range(length):
-                step()
-        times = []
-        for _ in range(6):
-            start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            start.record()
-            for _ in range(4):
-                graph.replay()
-            stop.record()
-            stop.synchronize()
-            times.append(start.elapsed_time(stop) * 1000 / 4 / length)
-    return statistics.median(times[1:])
 
 
 def main():

@@ -10,10 +10,11 @@ PyTorch does, in a pass of its own. Times are medians of one node inside a chain
 import argparse
 import json
 import re
-import statistics
 
 import torch
 import torch.nn.functional as F
+
+from torch_chain import microseconds
 
 
 def cases(path, model):
@@ -21,28 +22,6 @@ def cases(path, model):
     for found in row.finditer(open(path).read()):
         if found[1] == model:
             yield found[2], *(int(n) for n in found[3].split(","))
-
-
-def microseconds(step, length):
-    graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            step()
-        stream.synchronize()
-        with torch.cuda.graph(graph, stream=stream):
-            for _ in range(length):
-                step()
-        times = []
-        for _ in range(6):
-            start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            start.record()
-            for _ in range(4):
-                graph.replay()
-            stop.record()
-            stop.synchronize()
-            times.append(start.elapsed_time(stop) * 1000 / 4 / length)
-    return statistics.median(times[1:])
 
 
 def main():
