@@ -24,9 +24,9 @@ enum class PixelFormat : std::uint8_t {
   kYuv420p,  ///< planes Y, U, V; chroma halved both ways
   kYuv444p,  ///< planes Y, U, V of one size
   kNv12,     ///< planes Y, interleaved UV; chroma halved both ways
-  kP010,     ///< as NV12, 16-bit words with 10 significant high bits (device only)
-  kRgb24,    ///< one plane, bytes R G B
-  kGray8,    ///< one plane
+  kP010,   ///< as NV12, 16-bit words with 10 significant high bits (device only; strides in bytes)
+  kRgb24,  ///< one plane, bytes R G B
+  kGray8,  ///< one plane
 };
 PEREGRINE_API const char* to_string(PixelFormat format);
 PEREGRINE_API int plane_count(PixelFormat format);
@@ -68,6 +68,9 @@ struct Frame {
   std::array<Plane, 3> planes;
   std::shared_ptr<const void>
       storage;  ///< keeps `planes` alive; returns the surface to its decoder when released
+  /// Of a device frame: the CUDA event (cudaEvent_t) after which the picture is complete, owned by
+  /// `storage`; readers make their stream wait for it. Null: it is complete.
+  void* ready = nullptr;
 
   bool empty() const { return planes[0].data == nullptr; }
 };

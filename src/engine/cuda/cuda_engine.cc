@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/cuda/check.h"
+#include "core/cuda/copy.h"
 #include "engine/bindings.h"
 #include "engine/cuda/bound_program.h"
 #include "engine/cuda/checks/checked_step.h"
@@ -17,7 +18,11 @@
 namespace peregrine::cuda {
 namespace {
 
-std::vector<Tensor> to_host(const BoundStep& step) {
+constinit TransferPoint kWeights{Crossing::kUp, "load", "weights"};
+constinit TransferPoint kStepInputs{Crossing::kUp, "report", "inputs of single steps"};
+constinit TransferPoint kStepOutputs{Crossing::kDown, "report", "outputs of single steps"};
+
+std::vector<Tensor> to_host(const BoundStep& step, cudaStream_t stream) {
   std::vector<Tensor> results;
   for (const TensorView& view : step.outputs) {
     // Strided memory comes down as its whole span and is packed here: reports can wait.
@@ -29,8 +34,9 @@ std::vector<Tensor> to_host(const BoundStep& step) {
     const compiler::ByteRange range = touched_bytes(shape_of);
     std::vector<std::byte> span(static_cast<std::size_t>(range.last - range.first));
     if (view.data && !span.empty()) {
-      CUDA_CHECK(cudaMemcpy(span.data(), static_cast<char*>(view.data) + range.first, span.size(),
-                            cudaMemcpyDeviceToHost));
+      copy_down(kStepOutputs, span.data(), static_cast<char*>(view.data) + range.first, span.size(),
+                stream);
+      CUDA_CHECK(cudaStreamSynchronize(stream));
     }
     Tensor packed(view.dtype, view.shape);
     const std::size_t size = size_of(view.dtype);
@@ -90,10 +96,9 @@ CudaEngine::CudaEngine(compiler::Plan plan, int device)
   }
   CUDA_CHECK(cudaSetDevice(device));
   weights_ = DeviceBuffer(plan_.weights.size());
-  if (!plan_.weights.empty()) {
-    CUDA_CHECK(cudaMemcpy(weights_.data(), plan_.weights.data(), plan_.weights.size(),
-                          cudaMemcpyHostToDevice));
-  }
+  const Stream stream = make_stream();
+  copy_up(kWeights, weights_.data(), plan_.weights.data(), plan_.weights.size(), stream.get());
+  CUDA_CHECK(cudaStreamSynchronize(stream.get()));
   plan_.weights = {};
   schedules_ = schedule_batches(plan_.programs);
 }
@@ -140,15 +145,14 @@ void CudaEngine::run_stepwise(
   const Addresses addresses = context.own_addresses();
   const Stream stream = make_stream();
   for (std::size_t i = 0; i < host_inputs.size(); ++i) {
-    CUDA_CHECK(cudaMemcpy(addresses.inputs[i], host_inputs[i].data,
-                          byte_size(host_inputs[i].dtype, host_inputs[i].shape),
-                          cudaMemcpyHostToDevice));
+    copy_up(kStepInputs, addresses.inputs[i], host_inputs[i].data,
+            byte_size(host_inputs[i].dtype, host_inputs[i].shape), stream.get());
   }
   const BoundProgram bound(plan_.programs[program], addresses);
   for (std::size_t i = 0; i < bound.size(); ++i) {
     bound.enqueue(i, stream.get(), false);
     CUDA_CHECK(cudaStreamSynchronize(stream.get()));
-    std::vector<Tensor> results = to_host(bound.step(i, stream.get()));
+    std::vector<Tensor> results = to_host(bound.step(i, stream.get()), stream.get());
     for (std::size_t k = 0; k < results.size(); ++k) {
       seen(plan_.programs[program].steps[i], k, std::move(results[k]));
     }

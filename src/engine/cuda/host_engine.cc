@@ -7,12 +7,16 @@
 #include <fmt/format.h>
 
 #include "core/cuda/check.h"
+#include "core/cuda/copy.h"
 #include "core/stopwatch.h"
 #include "engine/bindings.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cuda {
 namespace {
+
+constinit TransferPoint kHostInputs{Crossing::kUp, "infer", "tensors of a host caller"};
+constinit TransferPoint kHostOutputs{Crossing::kDown, "infer", "tensors of a host caller"};
 
 std::size_t bytes_at(const TensorSpec& spec, int batch) {
   return byte_size(spec.dtype, engine::with_batch(spec, batch));
@@ -77,15 +81,14 @@ class HostContext final : public ExecutionContext {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const std::size_t bytes = bytes_at(engine_->inputs()[i], batch);
       std::memcpy(pinned_inputs_[i].data(), inputs[i].data, bytes);
-      CUDA_CHECK(cudaMemcpyAsync(device_inputs_.data(i), pinned_inputs_[i].data(), bytes,
-                                 cudaMemcpyHostToDevice, stream_.get()));
+      copy_up(kHostInputs, device_inputs_.data(i), pinned_inputs_[i].data(), bytes, stream_.get());
     }
     inner_->enqueue(device_inputs_.views(batch), device_outputs_.views(batch), batch,
                     stream_.get());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const std::size_t bytes = bytes_at(engine_->outputs()[i], batch);
-      CUDA_CHECK(cudaMemcpyAsync(pinned_outputs_[i].data(), device_outputs_.data(i), bytes,
-                                 cudaMemcpyDeviceToHost, stream_.get()));
+      copy_down(kHostOutputs, pinned_outputs_[i].data(), device_outputs_.data(i), bytes,
+                stream_.get());
       pending_.push_back({outputs[i].data, bytes});
     }
   }
@@ -159,8 +162,8 @@ engine::RunTimes HostEngine::time_on_device(std::span<const TensorView> inputs, 
   DeviceTensors device_outputs(engine_->outputs(), batch, engine_->device());
   const Stream stream = make_stream();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    CUDA_CHECK(cudaMemcpy(device_inputs.data(i), inputs[i].data,
-                          bytes_at(engine_->inputs()[i], batch), cudaMemcpyHostToDevice));
+    copy_up(kHostInputs, device_inputs.data(i), inputs[i].data,
+            bytes_at(engine_->inputs()[i], batch), stream.get());
   }
   const auto once = [&] {
     context->enqueue(device_inputs.views(batch), device_outputs.views(batch), batch, stream.get());
