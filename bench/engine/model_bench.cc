@@ -158,7 +158,7 @@ class Run {
   std::pair<double, double> milliseconds() {
     std::vector<double> times;
     for (int round = -3; round < 30; ++round) {
-      const cuda::Event start = cuda::make_event(true), stop = cuda::make_event(true);
+      const cuda::Event start = cuda::make_event(EventUse::kTiming), stop = cuda::make_event(EventUse::kTiming);
       constexpr int kCalls = 5;
       CUDA_CHECK(cudaEventRecord(start.get(), stream_.get()));
       for (int i = 0; i < kCalls; ++i) once();

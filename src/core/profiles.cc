@@ -35,13 +35,12 @@ constexpr ProfileValue kCpu[] = {
 constexpr ProfileValue kCuda[] = {
     {"inference.device", "cuda"},
     {"inference.precision", "fp16"},
-    {"inference.batch", "8"},
-    {"input.queue_depth", "16"},
-    {"input.max_open_files", "16"},
+    {"input.queue_depth", "8"},
+    {"input.max_open_files", "32"},
     {"embeddings.batch", "32"},
-    {"resolution.4k.input.queue_depth", "8"},
-    {"resolution.8k.input.queue_depth", "4"},
-    {"resolution.8k.inference.batch", "4"},
+    {"resolution.4k.input.queue_depth", "4"},
+    {"resolution.8k.input.queue_depth", "2"},
+    {"resolution.8k.inference.batch", "2"},
 };
 // One of everything: the order of events is the same each time, and every step is logged.
 constexpr ProfileValue kDebug[] = {

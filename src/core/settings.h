@@ -30,7 +30,7 @@ struct InferenceSettings {
   double iou = 0.7;
   int max_detections = 300;
   std::vector<int> classes;  ///< empty: all
-  bool strict_gpu = false;
+  double max_delay_ms = 10;
 };
 
 struct InputSettings {
@@ -76,7 +76,9 @@ struct EmbeddingSettings {
 };
 
 struct OutputSettings {
-  std::string jsonl, mot, coco, annotate, contact_sheet;  ///< paths; empty: not written; jsonl "-": stdout
+  std::string jsonl, mot, coco, annotate,
+      contact_sheet,  ///< paths; empty: not written; jsonl "-": stdout
+      ledger;         ///< a path, "audit", or empty
   bool masks = true;
   int bit_rate = 0;               ///< of annotated video, bit/s; 0: auto
   std::string progress = "auto";  ///< auto, json, none
@@ -115,6 +117,8 @@ struct SettingText {
 
 struct Settings {
   std::string profile = "auto";  ///< as asked for; `profile_used` is what it became
+  bool strict_gpu = false;
+  double vram_limit = 0;  ///< GiB; 0: none
   InferenceSettings inference;
   InputSettings input;
   RtspSettings rtsp;

@@ -43,6 +43,12 @@ const SettingKey kKeys[] = {
   {.name = "profile", .flag = "--profile",
    .documentation = "Built-in settings to start from; auto looks at the machine",
    .choices = "auto|cpu-small|cpu|cuda|debug", .field = field<&S::profile>},
+  {.name = "strict_gpu", .flag = "--strict-gpu",
+   .documentation = "Stop with an error where a frame would be handled on the CPU",
+   .field = field<&S::strict_gpu>},
+  {.name = "vram_limit", .flag = "--vram-limit",
+   .documentation = "GPU memory that may be taken, in GiB; 0: all that is free",
+   .max = 4096, .unit = "G", .field = field<&S::vram_limit>},
 
   {.name = "inference.device", .flag = "--device", .documentation = "Where the model runs",
    .choices = "auto|cpu|cuda|cuda:N", .field = field<&S::inference, &Inference::device>},
@@ -79,9 +85,9 @@ const SettingKey kKeys[] = {
   {.name = "inference.classes", .flag = "--classes",
    .documentation = "Class numbers to keep, such as 0,2; empty keeps all",
    .max = 1e6, .field = field<&S::inference, &Inference::classes>},
-  {.name = "inference.strict_gpu", .flag = "--strict-gpu",
-   .documentation = "Stop with an error where a frame would be handled on the CPU",
-   .field = field<&S::inference, &Inference::strict_gpu>},
+  {.name = "inference.max_delay_ms", .flag = "--max-delay",
+   .documentation = "While the device is busy, a batch waits so long to fill, in ms",
+   .max = 10000, .unit = "ms", .field = field<&S::inference, &Inference::max_delay_ms>},
 
   {.name = "input.queue_depth", .flag = "--queue-depth",
    .documentation = "Decoded frames of one stream that wait for inference, at most",
@@ -182,6 +188,10 @@ const SettingKey kKeys[] = {
   {.name = "output.contact_sheet", .flag = "--contact-sheet",
    .documentation = "Write up to twelve annotated frames, spread over the run, as one PNG",
    .field = field<&S::output, &Output::contact_sheet>},
+  {.name = "output.ledger", .flag = "--ledger",
+   .documentation = "Write each transfer's direction, stage, reason and bytes to this JSON file; "
+                    "audit also compares them with what the driver saw",
+   .field = field<&S::output, &Output::ledger>},
   {.name = "output.masks", .flag = "--masks",
    .documentation = "Compute masks of segmentation models",
    .field = field<&S::output, &Output::masks>},
@@ -260,6 +270,7 @@ std::optional<Number> parse_number(std::string_view text) {
 
 template <typename Number>
 std::optional<Number> parse_in_range(std::string_view text, const SettingKey& key) {
+  if (!key.unit.empty() && text.ends_with(key.unit)) text.remove_suffix(key.unit.size());
   const auto value = parse_number<Number>(text);
   if (!value || static_cast<double>(*value) < key.min || static_cast<double>(*value) > key.max) {
     return std::nullopt;

@@ -26,6 +26,7 @@ struct SettingKey {
   bool by_resolution = false;     ///< may stand in [resolution.*]
   bool input_path = false;        ///< a file to read: relative to the TOML file that names it
   std::string_view choices = {};  ///< "auto|fp32|fp16"; of text; empty: any
+  std::string_view unit = {};     ///< may follow a number: "10ms"
   SettingField (*field)(Settings&);
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/tensor_spec.h"
 #include "peregrine/error.h"
 
 namespace peregrine::engine {
@@ -39,12 +40,6 @@ std::string misfit(const TensorSpec& spec, const TensorView& view, int batch, De
 }
 
 }  // namespace
-
-Shape with_batch(const TensorSpec& spec, std::int64_t batch) {
-  Shape shape = spec.shape;
-  std::replace(shape.begin(), shape.end(), std::int64_t{-1}, batch);
-  return shape;
-}
 
 void check_bindings(const std::string& model, const char* side,
                     const std::vector<TensorSpec>& specs, std::span<const TensorView> views,

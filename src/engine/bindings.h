@@ -9,9 +9,6 @@
 
 namespace peregrine::engine {
 
-/// The shape of an input or output at a batch: -1 becomes `batch`.
-Shape with_batch(const TensorSpec& spec, std::int64_t batch);
-
 /// Checks what a caller hands to `ExecutionContext::enqueue` before anything is dispatched: count,
 /// dtype, shape (`[batch, ...]` of `specs`), device, packed strides, a pointer. `side` is "input"
 /// or "output". Throws `Error(kInvalidShape)` that names model and tensor, what was given and what

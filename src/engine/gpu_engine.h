@@ -61,6 +61,8 @@ class GpuEngine : public Engine {
  public:
   Device device() const override { return Device::cpu(); }  // of the bindings
   virtual Device gpu() const = 0;
+  /// The same plan for callers whose tensors are on that GPU; shares the weights and outlives this.
+  virtual std::shared_ptr<const Engine> on_device() const = 0;
   /// Without its weights.
   virtual const compiler::Plan& plan() const = 0;
   /// Bytes of device memory: the weights, and what each context adds.

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/bindings.h"
+#include "core/tensor_spec.h"
 #include "model/convert.h"
 #include "peregrine/error.h"
 
@@ -21,7 +21,7 @@ int fixed_batch(const std::vector<TensorSpec>& specs) {
 }
 
 Tensor noise(const TensorSpec& spec, int batch, std::mt19937_64& random) {
-  Tensor tensor(DType::kFloat32, engine::with_batch(spec, batch));
+  Tensor tensor(DType::kFloat32, with_batch(spec, batch));
   std::uniform_real_distribution<float> uniform(0, 1);
   const float scale = model::is_float(spec.dtype) ? 1.0f : 8.0f;
   for (float& value : tensor.as<float>()) value = scale * uniform(random);
@@ -80,7 +80,7 @@ int ModelInputs::next_pictures(int limit) {
   const int made = static_cast<int>(frames_.size());
   if (made > 0) {
     tensors_.push_back(
-        Tensor::of<float>(std::span<const float>(pixels), engine::with_batch(spec, made)));
+        Tensor::of<float>(std::span<const float>(pixels), with_batch(spec, made)));
   }
   return made;
 }

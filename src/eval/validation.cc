@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/bindings.h"
+#include "core/tensor_spec.h"
 #include "peregrine/error.h"
 #include "vision/output_decoder.h"
 
@@ -67,7 +67,7 @@ std::vector<TensorView> EngineRun::operator()(std::span<const TensorView> inputs
   outputs_.clear();
   std::vector<TensorView> views;
   for (const TensorSpec& spec : engine_.outputs()) {
-    outputs_.push_back(Tensor::zeros(spec.dtype, engine::with_batch(spec, batch)));
+    outputs_.push_back(Tensor::zeros(spec.dtype, with_batch(spec, batch)));
   }
   for (Tensor& output : outputs_) views.push_back(output.view());
   for (int done = 0; done < batch;) {

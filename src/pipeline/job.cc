@@ -8,13 +8,93 @@
 #include "compiler/plan_file.h"
 #include "core/log.h"
 #include "engine/factory.h"
+#include "engine/gpu_engine.h"
 #include "video/synth/synth.h"
+#include "vision/gpu_frames.h"
 
 namespace peregrine::pipeline {
 namespace {
 
+constexpr std::string_view kSynthScheme = "synth:";
+
+/// "synth:seed=7,..." is drawn, everything else is opened by libav.
+bool is_synthetic(const video::SourceSpec& source) { return source.name.starts_with(kSynthScheme); }
+
+std::vector<video::SourceSpec> find_sources(const std::vector<std::string>& arguments) {
+  std::vector<video::SourceSpec> sources;
+  for (const std::string& argument : arguments) {
+    if (argument.starts_with(kSynthScheme)) {
+      sources.emplace_back().name = argument;
+      continue;
+    }
+    for (video::SourceSpec& each : video::expand_sources({argument})) {
+      sources.push_back(std::move(each));
+    }
+  }
+  return sources;
+}
+
+StreamSpec make_stream(const video::SourceSpec& source, const video::SourceOptions& options) {
+  StreamSpec stream;
+  stream.source = source;
+  stream.options = options;
+  stream.live = source.kind == video::SourceSpec::Kind::kNetwork;
+  if (is_synthetic(source)) {
+    stream.open = [source, options](const std::atomic<bool>&) {
+      if (options.gpu.strict) {
+        throw Error(ErrorCode::kGpu,
+                    fmt::format("strict GPU: '{}' is drawn on the CPU. Write it to a file with "
+                                "'peregrine synth', or drop --strict-gpu",
+                                source.name));
+      }
+      return synth::make_synth_source(source.name, options);
+    };
+  } else {
+    stream.open = [source, options](const std::atomic<bool>& cancel) {
+      video::SourceOptions cancellable = options;
+      cancellable.cancel = &cancel;
+      return video::open_source(source, cancellable);
+    };
+  }
+  return stream;
+}
+
+// Streams that are open side by side.
+int streams_at_once(const std::vector<video::SourceSpec>& sources, int max_open_files) {
+  const auto live = std::count_if(sources.begin(), sources.end(), [](const auto& each) {
+    return each.kind == video::SourceSpec::Kind::kNetwork;
+  });
+  const auto files = std::min<std::ptrdiff_t>(std::ssize(sources) - live, max_open_files);
+  return static_cast<int>(std::max<std::ptrdiff_t>(1, live + files));
+}
+
+// Batches of a GPU's plan: what keeps up with the streams there are. One stream's decoder is far
+// slower than small batches; many fill large ones.
+std::vector<int> gpu_batches(int wanted, int streams) {
+  const int largest = wanted > 0 ? wanted : streams >= 8 ? 32 : 8;
+  std::vector<int> batches;
+  for (const int size : {1, 8}) {
+    if (size < largest) batches.push_back(size);
+  }
+  batches.push_back(largest);
+  return batches;
+}
+
+// Decoded frames of one stream are surfaces of GPU memory: as many as keep the workers fed, divided
+// among the streams.
+void plan_surfaces(const JobOptions& options, int streams, int device, PipelineOptions& pipeline,
+                   video::SourceOptions& source) {
+  constexpr int kQueued = 128;  // in all streams' queues together
+  pipeline.queue_depth = std::clamp(kQueued / streams, 2, std::max(2, options.queue_depth));
+  pipeline.window = 3 + pipeline.workers * pipeline.batch / streams;
+  source.gpu.device = device;
+  source.gpu.strict = options.strict_gpu;
+  // One waits at the queue's door, one is kept while a source tells its size.
+  source.gpu.held_frames = pipeline.queue_depth + pipeline.window + 2;
+}
+
 struct LoadedModel {
-  std::shared_ptr<const Engine> engine;
+  std::shared_ptr<const Engine> engine;  // on the device that it runs on
   vision::TaskSpec task;
   std::string description;
 };
@@ -22,18 +102,21 @@ struct LoadedModel {
 // The engine knows the shapes that the file leaves open, so the task is settled after it is
 // compiled.
 LoadedModel load_model(const std::string& path, const vision::TaskOverrides& overrides,
-                       const JobOptions& options, int max_batch) {
+                       const JobOptions& options, int max_batch, int streams) {
   ModelInfo info = compiler::read_model_or_plan_info(path);
   engine::EngineOptions engine_options;
   engine_options.threads = options.threads;
-  engine_options.max_batch = max_batch;
+  engine_options.max_batch = std::max(1, max_batch);
+  engine_options.batches = gpu_batches(max_batch, streams);
   engine_options.latency = options.latency;
   engine_options.precision = options.precision;
   engine_options.progress = options.build_progress;
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
   loaded.engine = engine::make_engine(path, options.device, engine_options);
-  if (options.strict_gpu && loaded.engine->device().is_cpu()) {
+  if (const auto* gpu = dynamic_cast<const engine::GpuEngine*>(loaded.engine.get())) {
+    loaded.engine = gpu->on_device();
+  } else if (options.strict_gpu) {
     throw Error(ErrorCode::kGpu,
                 fmt::format("strict GPU: '{}' would run on {}; choose a GPU with --device cuda "
                             "('peregrine doctor' tells what is missing), or drop --strict-gpu",
@@ -46,42 +129,6 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
       fmt::format("{}: {} on {}", path, to_string(loaded.task.task), loaded.engine->description());
   logger("pipeline")->info("{}; {}", loaded.description, loaded.task.reason);
   return loaded;
-}
-
-constexpr std::string_view kSynthScheme = "synth:";
-
-// "synth:seed=7,..." is drawn, everything else is opened by libav.
-StreamSpec synth_stream(const std::string& name, const video::SourceOptions& options) {
-  StreamSpec spec;
-  spec.source.name = name;
-  spec.options = options;
-  spec.open = [name, options](const std::atomic<bool>&) {
-    return synth::make_synth_source(name, options);
-  };
-  return spec;
-}
-
-std::vector<StreamSpec> make_streams(const JobOptions& options) {
-  std::vector<StreamSpec> streams;
-  for (const std::string& argument : options.sources) {
-    if (argument.starts_with(kSynthScheme)) {
-      streams.push_back(synth_stream(argument, options.source));
-      continue;
-    }
-    for (video::SourceSpec& source : video::expand_sources({argument})) {
-      StreamSpec spec;
-      spec.live = source.kind == video::SourceSpec::Kind::kNetwork;
-      spec.options = options.source;
-      spec.open = [source,
-                   source_options = options.source](const std::atomic<bool>& cancel) mutable {
-        source_options.cancel = &cancel;
-        return video::open_source(source, source_options);
-      };
-      spec.source = std::move(source);
-      streams.push_back(std::move(spec));
-    }
-  }
-  return streams;
 }
 
 void make_file_sinks(const JobOptions& options, const std::vector<std::string>& labels,
@@ -100,14 +147,16 @@ void make_file_sinks(const JobOptions& options, const std::vector<std::string>& 
 }  // namespace
 
 Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink>> sinks) {
-  std::vector<StreamSpec> streams = make_streams(options);
+  const std::vector<video::SourceSpec> sources = find_sources(options.sources);
+  const int at_once = streams_at_once(sources, options.max_open_files);
 
   Job job;
   const LoadedModel detector =
-      load_model(options.model, options.overrides, options, std::max(1, options.batch));
+      load_model(options.model, options.overrides, options, options.batch, at_once);
   job.engine = detector.engine;
   job.task = detector.task;
   job.description = detector.description;
+  const bool on_gpu = !job.engine->device().is_cpu();
 
   const bool has_objects = job.task.task != Task::kClassify && job.task.task != Task::kEmbed;
   if (options.tracking && !has_objects) {
@@ -115,34 +164,53 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
                 fmt::format("--track needs a model that finds objects; '{}' is a {} model",
                             options.model, to_string(job.task.task)));
   }
+  if (options.strict_gpu && !options.contact_sheet.empty()) {
+    throw Error(ErrorCode::kGpu,
+                "strict GPU: --contact-sheet draws on the CPU, to which every picture would go; "
+                "leave it out, or drop --strict-gpu");
+  }
 
   std::function<std::unique_ptr<vision::Embedder>()> make_embedder;
   if (!options.reid_model.empty()) {
     vision::TaskOverrides reid_overrides;
     reid_overrides.task = Task::kEmbed;
     const LoadedModel reid =
-        load_model(options.reid_model, reid_overrides, options, options.reid_batch);
-    make_embedder = [reid] { return std::make_unique<vision::Embedder>(reid.engine, reid.task); };
+        load_model(options.reid_model, reid_overrides, options, options.reid_batch, at_once);
+    make_embedder = reid.engine->device().is_cpu()
+                        ? [reid] { return vision::make_cpu_embedder(reid.engine, reid.task); }
+                        : vision::make_gpu_embedders(reid.engine, reid.task);
   }
 
   vision::DecodeOptions decode = options.decode;
+  video::SourceOptions source_options = options.source;
   PipelineOptions pipeline_options;
   pipeline_options.queue_depth = options.queue_depth;
   pipeline_options.max_open_files = options.max_open_files;
   pipeline_options.batch = job.engine->max_batch();
   // One batch more than the engine runs at once: its next input is ready when it asks.
   pipeline_options.workers = job.engine->recommended_contexts() + 1;
+  pipeline_options.max_delay = std::chrono::microseconds(
+      static_cast<std::int64_t>(on_gpu ? options.max_delay_seconds * 1e6 : 0));
   pipeline_options.tracking = options.tracking;
   pipeline_options.confidence = decode.confidence;
   // ByteTrack's second association lives on detections that the user will not see.
   if (options.tracking)
     decode.confidence = std::min(decode.confidence, options.tracking->low_threshold);
+  if (on_gpu) {
+    plan_surfaces(options, at_once, job.engine->device().index, pipeline_options, source_options);
+    pipeline_options.make_picture_download = vision::make_picture_download;
+  }
 
+  std::vector<StreamSpec> streams;
+  for (const video::SourceSpec& source : sources) {
+    streams.push_back(make_stream(source, source_options));
+  }
   make_file_sinks(options, job.task.labels, sinks);
   job.pipeline = std::make_unique<Pipeline>(
       pipeline_options, std::move(streams),
-      [engine = job.engine, task = job.task, decode] {
-        return vision::make_cpu_predictor(engine, task, decode);
+      [engine = job.engine, task = job.task, decode, on_gpu] {
+        return on_gpu ? vision::make_gpu_predictor(engine, task, decode)
+                      : vision::make_cpu_predictor(engine, task, decode);
       },
       std::move(make_embedder), std::move(sinks));
   return job;

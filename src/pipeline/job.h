@@ -21,7 +21,9 @@ struct JobOptions {
   std::string precision = "auto";  ///< of a GPU: fp32, fp16; auto is fp16
   /// See `engine::EngineOptions::progress`.
   std::function<void(const std::string&)> build_progress;
-  bool strict_gpu = false;  ///< anything that would run on the CPU is an error
+  bool strict_gpu = false;            ///< anything that would run on the CPU is an error
+  std::int64_t vram_limit_bytes = 0;  ///< of the whole process on its GPU; 0: none
+  double max_delay_seconds = 0;       ///< see PipelineOptions::max_delay
   vision::TaskOverrides overrides;
   vision::DecodeOptions decode;
   video::SourceOptions source;

@@ -112,7 +112,9 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.decode.masks = settings.output.masks;
   options.source = source_options(settings);
   options.threads = inference.threads;
-  options.strict_gpu = inference.strict_gpu;
+  options.strict_gpu = settings.strict_gpu;
+  options.vram_limit_bytes = static_cast<std::int64_t>(settings.vram_limit * (1 << 30));
+  options.max_delay_seconds = inference.latency ? 0 : inference.max_delay_ms * 1e-3;
   options.latency = inference.latency;
   options.batch = inference.batch;
   options.queue_depth = settings.input.queue_depth;

@@ -37,7 +37,9 @@ class Pipeline::Impl {
         make_embedder_(std::move(make_embedder)),
         sinks_(std::move(sinks)) {
     // Each worker may hold a full batch of one stream while the queue refills behind it.
-    const int window = options_.queue_depth + options_.workers * options_.batch;
+    const int window = options_.window > 0
+                           ? options_.window
+                           : options_.queue_depth + options_.workers * options_.batch;
     for (std::size_t i = 0; i < streams.size(); ++i) {
       lanes_.push_back(std::make_unique<StreamLane>(
           static_cast<int>(i), std::move(streams[i]), options_, window, sinks_,
@@ -194,12 +196,12 @@ class Pipeline::Impl {
     }
   }
 
-  void wake_workers() noexcept {
+  void wake_workers(bool all = false) noexcept {
     {
       const std::lock_guard lock(ready_mutex_);
       ++ready_generation_;
     }
-    ready_.notify_one();
+    all ? ready_.notify_all() : ready_.notify_one();
   }
 
   void work(StageTimes& stages) {
@@ -209,7 +211,10 @@ class Pipeline::Impl {
       std::vector<Frame> frames;
       std::vector<FrameResult> results;
       while (take(tickets)) {
+        ++busy_workers_;
         predict(*predictor, tickets, frames, results, stages);
+        --busy_workers_;
+        wake_workers(true);  // whoever fills a batch while others run need not wait longer
       }
     } catch (const Error& error) {
       fail(error);
@@ -221,9 +226,9 @@ class Pipeline::Impl {
   void predict(vision::Predictor& predictor, const std::vector<Ticket>& tickets,
                std::vector<Frame>& frames, std::vector<FrameResult>& results, StageTimes& stages) {
     results.resize(tickets.size());
-    for (const Ticket& ticket : tickets) frames.push_back(std::get<Frame>(ticket.slot->event));
+    for (const Ticket& ticket : tickets) frames.push_back(ticket.lane->picture(*ticket.slot));
     predictor.submit(frames);
-    frames.clear();  // surfaces go back to their decoders while the engine runs
+    frames.clear();
     const vision::PredictTimes times = predictor.collect(results);
     preprocess_nanoseconds_ += times.preprocess;
     infer_nanoseconds_ += times.infer;
@@ -249,9 +254,27 @@ class Pipeline::Impl {
         if (no_more_work_) return false;
         generation = ready_generation_;
       }
-      if (collect_tickets(tickets)) return true;
+      if (collect_tickets(tickets)) {
+        fill_up(tickets);
+        return true;
+      }
       std::unique_lock lock(ready_mutex_);
       ready_.wait(lock, [&] { return no_more_work_ || ready_generation_ != generation; });
+    }
+  }
+
+  // A part of a batch waits for company while the device is busy anyway: no longer than the oldest
+  // frame may be kept, and not at all for an idle device.
+  void fill_up(std::vector<Ticket>& tickets) {
+    const auto deadline = std::chrono::steady_clock::now() + options_.max_delay;
+    while (std::ssize(tickets) < options_.batch && busy_workers_ > 0) {
+      std::unique_lock lock(ready_mutex_);
+      const std::uint64_t generation = ready_generation_;
+      const bool changed = ready_.wait_until(
+          lock, deadline, [&] { return no_more_work_ || ready_generation_ != generation; });
+      if (!changed || no_more_work_) return;
+      lock.unlock();
+      collect_tickets(tickets);
     }
   }
 
@@ -334,6 +357,7 @@ class Pipeline::Impl {
 
   std::vector<std::unique_ptr<StageTimes>> worker_stages_;
   std::vector<std::thread> workers_;
+  std::atomic<int> busy_workers_{0};
   std::atomic<std::int64_t> preprocess_nanoseconds_{0}, infer_nanoseconds_{0},
       postprocess_nanoseconds_{0};
 };

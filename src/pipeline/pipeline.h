@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,10 +33,16 @@ struct PipelineOptions {
   int queue_depth = 4;     ///< decoded frames that wait for inference, a stream
   int workers = 2;         ///< batches in flight; each worker has a predictor of its own
   int batch = 1;           ///< frames a worker takes at once, from any streams
+  int window = 0;          ///< frames of a stream past its queue, at most; 0: what workers take
   int max_open_files = 8;  ///< files decoded side by side; the others wait their turn
   std::optional<track::ByteTrackOptions> tracking;
   float confidence =
       0.25f;  ///< with tracking, untracked detections below it are left out of the answer
+  /// Makes what brings frames to the host for sinks that want pictures; null where they are there.
+  /// Called once a stream that has such sinks.
+  std::function<std::function<Frame(const Frame&)>()> make_picture_download;
+  /// How long a batch that is not full waits for more frames while others run.
+  std::chrono::microseconds max_delay{0};
 };
 
 /// How one stream ended.

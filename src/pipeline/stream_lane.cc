@@ -32,6 +32,13 @@ std::int64_t expected_frame_count(const video::SourceInfo& info,
   return count;
 }
 
+// The picture goes, what is known of it stays.
+void let_go(Frame& frame) {
+  frame.planes = {};
+  frame.ready = nullptr;
+  frame.storage.reset();
+}
+
 Error as_error(const std::exception_ptr& failure, const std::string& source) {
   try {
     std::rethrow_exception(failure);
@@ -66,6 +73,8 @@ StreamLane::~StreamLane() {
 
 void StreamLane::start(std::unique_ptr<vision::Embedder> embedder) {
   embedder_ = std::move(embedder);
+  if (wants_picture_ && options_.make_picture_download)
+    download_ = options_.make_picture_download();
   prefetch_ = std::make_unique<video::Prefetch>(
       std::make_unique<DeferredSource>(spec_.open),
       video::PrefetchOptions{options_.queue_depth, hooks_.on_ready});
@@ -94,6 +103,13 @@ StreamLane::Slot* StreamLane::take() {
     changed_.notify_one();
   }
   return nullptr;
+}
+
+Frame StreamLane::picture(Slot& slot) const {
+  auto& frame = std::get<Frame>(slot.event);
+  Frame picture = frame;
+  if (!wants_picture_ && !embedder_) let_go(frame);
+  return picture;
 }
 
 void StreamLane::complete(Slot* slot) {
@@ -199,9 +215,12 @@ void StreamLane::write_frame(Slot& slot) {
     embed(frame, detections);
     stages_.embed.add(watch.nanoseconds());
   }
-  if (!wants_picture_) frame.storage.reset();
-
   Stopwatch watch;
+  if (!wants_picture_) {
+    let_go(frame);
+  } else if (download_) {
+    frame = download_(frame);
+  }
   for (const auto& sink : sinks_) sink->write(slot.result, wants_picture_ ? frame : Frame{});
   stages_.write.add(watch.nanoseconds());
   ++summary_.frames;

@@ -47,6 +47,9 @@ class StreamLane {
   /// The next frame for inference, or null when none is ready or the window is full. One caller at
   /// a time.
   Slot* take();
+  /// The picture of a slot that was taken. The lane keeps a reference only when it needs the
+  /// picture again: a surface goes back to its decoder when the model has read it.
+  Frame picture(Slot& slot) const;
   /// The worker has filled `slot->result`.
   void complete(Slot* slot);
   /// Ends the stream soon; what is decoded is still answered.
@@ -83,6 +86,7 @@ class StreamLane {
   const std::span<const std::unique_ptr<output::Sink>> sinks_;
   const Hooks hooks_;
   const bool wants_picture_;
+  std::function<Frame(const Frame&)> download_;
 
   std::unique_ptr<video::Prefetch> prefetch_;
   std::unique_ptr<track::Tracker> tracker_;

@@ -14,6 +14,20 @@ const AVCodec* find_cpu_decoder(AVCodecID id) {
   return avcodec_find_decoder(id);
 }
 
+const AVCodec* find_gpu_decoder(AVCodecID id) {
+  void* at = nullptr;
+  while (const AVCodec* codec = av_codec_iterate(&at)) {
+    if (codec->id != id || !av_codec_is_decoder(codec)) continue;
+    for (int i = 0; const AVCodecHWConfig* config = avcodec_get_hw_config(codec, i); ++i) {
+      const bool by_device = (config->methods & AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX) != 0;
+      if (by_device && config->pix_fmt == AV_PIX_FMT_CUDA && codec->wrapper_name == nullptr) {
+        return codec;
+      }
+    }
+  }
+  return nullptr;
+}
+
 std::vector<const AVCodec*> available_encoders() {
   std::vector<const AVCodec*> encoders;
   for (const char* name : {"libx264", "libopenh264", "mpeg4"}) {

@@ -10,6 +10,9 @@ namespace peregrine::video {
 /// The decoder for a codec that works without hardware; null when libav has none.
 const AVCodec* find_cpu_decoder(AVCodecID id);
 
+/// The decoder for a codec that libav can hand to NVDEC; null when there is none.
+const AVCodec* find_gpu_decoder(AVCodecID id);
+
 /// The encoders fit for annotated video that libav has, best first: H.264's, then MPEG-4.
 std::vector<const AVCodec*> available_encoders();
 

@@ -21,7 +21,7 @@ class FileSource final : public Source {
     reader_ = std::make_unique<MediaReader>(spec.name, spec.url, access, options, watch_);
     const AVStream& stream = reader_->stream();
     info_ = describe_source(spec.name, *reader_);
-    maker_ = FrameMaker(reader_->decoder(), stream);
+    maker_ = FrameMaker(*reader_);
     timeline_.emplace(stream.time_base, to_av(info_.frame_rate));
     const std::int64_t origin = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time;
     selection_.emplace(options, stream.time_base, origin);

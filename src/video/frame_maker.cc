@@ -101,9 +101,9 @@ const std::uint8_t* stream_display_matrix(const AVStream& stream) {
 
 }  // namespace
 
-FrameMaker::FrameMaker(const AVCodecContext& decoder, const AVStream& stream)
-    : codec_(decoder.codec_id) {
-  if (const std::uint8_t* matrix = stream_display_matrix(stream)) {
+FrameMaker::FrameMaker(const MediaReader& reader)
+    : gpu_(reader.gpu()), codec_(reader.decoder().codec_id) {
+  if (const std::uint8_t* matrix = stream_display_matrix(reader.stream())) {
     stream_orientation_ = orientation_of(reinterpret_cast<const std::int32_t*>(matrix));
   }
 }
@@ -171,10 +171,18 @@ AvFrame FrameMaker::oriented(const AVFrame& picture, const Orientation& turn) {
 }
 
 Frame FrameMaker::make(AvFrame picture) {
-  Frame frame;
-  frame.matrix = matrix_of(*picture, codec_);
-  frame.range = range_of(*picture, codec_);
+  const ColorMatrix matrix = matrix_of(*picture, codec_);
+  const ColorRange range = range_of(*picture, codec_);
   const Orientation turn = orientation(*picture);
+  const bool on_gpu = picture->format == AV_PIX_FMT_CUDA;
+  Frame frame = on_gpu ? gpu_->wrap(std::move(picture), turn) : on_host(std::move(picture), turn);
+  frame.matrix = matrix;
+  frame.range = range;
+  return frame;
+}
+
+Frame FrameMaker::on_host(AvFrame picture, const Orientation& turn) {
+  Frame frame;
   const AVPixelFormat stored = without_range(static_cast<AVPixelFormat>(picture->format));
   const AVPixelFormat format = nearest_format(stored);
   picture->format = stored;

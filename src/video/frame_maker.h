@@ -4,6 +4,7 @@
 #include <array>
 
 #include "video/libav.h"
+#include "video/media_reader.h"
 #include "video/orientation.h"
 
 namespace peregrine::video {
@@ -18,19 +19,22 @@ namespace peregrine::video {
 class FrameMaker {
  public:
   FrameMaker() = default;
-  /// For the pictures of one decoder. `stream` provides the orientation of frames that carry none.
-  FrameMaker(const AVCodecContext& decoder, const AVStream& stream);
+  /// For the pictures of one reader's decoder; its stream provides the orientation of frames that
+  /// carry none. Surfaces of a GPU stay there.
+  explicit FrameMaker(const MediaReader& reader);
 
   /// Everything but `info.stream`, `index`, `pts` and `time_base`. Throws `Error(kOutOfMemory)`,
   /// `Error(kInputUnsupported)` for a pixel format that cannot be converted.
   Frame make(AvFrame picture);
 
  private:
+  Frame on_host(AvFrame picture, const Orientation& turn);
   AvFrame converted(const AVFrame& picture, AVPixelFormat format);
   AvFrame oriented(const AVFrame& picture, const Orientation& orientation);
   AvFrame pooled(AVPixelFormat format, int width, int height);
   Orientation orientation(const AVFrame& picture) const;
 
+  std::shared_ptr<GpuDecode> gpu_;
   AVCodecID codec_ = AV_CODEC_ID_NONE;
   Orientation stream_orientation_;
   Sws converter_;

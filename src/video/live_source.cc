@@ -84,7 +84,7 @@ class LiveSource final : public Source {
 
   void connect() {
     reader_ = std::make_unique<MediaReader>(spec_.name, spec_.url, Access::kLive, options_, watch_);
-    maker_ = FrameMaker(reader_->decoder(), reader_->stream());
+    maker_ = FrameMaker(*reader_);
   }
 
   /// A recording served like a camera says how long it is and then ends.

@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "core/ledger.h"
+#include "core/log.h"
 #include "peregrine/error.h"
 #include "video/codecs.h"
 
@@ -25,6 +27,9 @@ constexpr double kForever = 1e8;
 // Demuxers step over what they cannot read; one that keeps failing has stopped stepping.
 constexpr int kMaxBadReads = 1000;
 constexpr std::int64_t kMicroseconds = 1000000;
+
+// What NVDEC is fed with: the driver takes it up.
+constinit TransferPoint kBitstream{Crossing::kUp, "decode", "compressed stream"};
 
 /// A string dictionary for libav; what is left after a call are options nobody knew.
 class Options {
@@ -185,14 +190,37 @@ void MediaReader::open_decoder() {
   if (std::max(parameters.width, parameters.height) > options_.max_side) {
     refuse_size(parameters.width, parameters.height);
   }
-  const AVCodec* codec = find_cpu_decoder(parameters.codec_id);
+  if (options_.gpu.device >= 0 && open_gpu_decoder()) return;
+  open_cpu_decoder();
+}
+
+void MediaReader::open_cpu_decoder() {
+  const AVCodec* codec = find_cpu_decoder(stream_->codecpar->codec_id);
   if (codec == nullptr) {
     throw Error(ErrorCode::kInputUnsupported,
                 fmt::format("'{}' is {}, for which this machine's libav has no decoder", name_,
-                            avcodec_get_name(parameters.codec_id)));
+                            avcodec_get_name(stream_->codecpar->codec_id)));
   }
-  decoder_.reset(avcodec_alloc_context3(codec));
-  if (!decoder_ || avcodec_parameters_to_context(decoder_.get(), &parameters) < 0) {
+  start_decoder(*codec);
+}
+
+// False: NVDEC has nothing for this codec, and the CPU may.
+bool MediaReader::open_gpu_decoder() {
+  const AVCodecParameters& parameters = *stream_->codecpar;
+  const AVCodec* codec = find_gpu_decoder(parameters.codec_id);
+  if (codec == nullptr) {
+    leave_gpu("libav does not hand this codec to NVDEC");
+    return false;
+  }
+  gpu_ = make_gpu_decode(options_.gpu.device,
+                         {name_, decoder_bytes(parameters, options_.gpu.held_frames)});
+  start_decoder(*codec);
+  return true;
+}
+
+void MediaReader::start_decoder(const AVCodec& codec) {
+  decoder_.reset(avcodec_alloc_context3(&codec));
+  if (!decoder_ || avcodec_parameters_to_context(decoder_.get(), stream_->codecpar) < 0) {
     out_of_memory("a decoder");
   }
   decoder_->pkt_timebase = stream_->time_base;
@@ -203,6 +231,12 @@ void MediaReader::open_decoder() {
   decoder_->flags |= AV_CODEC_FLAG_UNALIGNED;  // crop to the pixel
   decoder_->opaque = this;
   decoder_->get_buffer2 = &MediaReader::get_buffer;
+  if (gpu_) {
+    decoder_->hw_device_ctx = av_buffer_ref(gpu_->device());
+    decoder_->extra_hw_frames = options_.gpu.held_frames;
+    decoder_->get_format = &MediaReader::choose_format;
+    decoder_->thread_count = 1;  // the work is the GPU's
+  }
 #if LIBAVCODEC_VERSION_MAJOR < 60
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -210,15 +244,42 @@ void MediaReader::open_decoder() {
 #pragma GCC diagnostic pop
 #endif
   // Wrapped libraries (dav1d) allocate without get_buffer2.
-  if (codec->wrapper_name != nullptr) {
+  if (codec.wrapper_name != nullptr) {
     decoder_->max_pixels = std::int64_t{options_.max_side} * options_.max_side;
   }
-  const int result = avcodec_open2(decoder_.get(), codec, nullptr);
+  const int result = avcodec_open2(decoder_.get(), &codec, nullptr);
   if (result < 0) {
     throw Error(ErrorCode::kInputCorrupt,
                 fmt::format("'{}': the {} decoder does not accept the stream ({})", name_,
-                            codec->name, av_error_text(result)));
+                            codec.name, av_error_text(result)));
   }
+}
+
+// Asked once the stream's headers are read, and again without NVDEC's format when NVDEC refused it.
+AVPixelFormat MediaReader::choose_format(AVCodecContext* decoder, const AVPixelFormat* offered) {
+  auto& reader = *static_cast<MediaReader*>(decoder->opaque);
+  for (const AVPixelFormat* each = offered; *each != AV_PIX_FMT_NONE; ++each) {
+    if (*each == AV_PIX_FMT_CUDA) return *each;
+  }
+  reader.gpu_refused_ = true;  // `read` leaves the GPU or says why it may not
+  return AV_PIX_FMT_NONE;
+}
+
+void MediaReader::refuse_cpu(const std::string& why) const {
+  const AVCodecParameters& parameters = *stream_->codecpar;
+  const char* profile = avcodec_profile_name(parameters.codec_id, parameters.profile);
+  const AVCodecDescriptor* codec = avcodec_descriptor_get(parameters.codec_id);
+  throw Error(ErrorCode::kGpu,
+              fmt::format("strict GPU: '{}' is {}{}{}, {}x{}, which would be decoded on the CPU: "
+                          "{}. Re-encode it as H.264 or HEVC in 4:2:0, or drop --strict-gpu",
+                          name_, codec != nullptr ? codec->long_name : "an unknown codec",
+                          profile != nullptr ? ", " : "", profile != nullptr ? profile : "",
+                          parameters.width, parameters.height, why));
+}
+
+void MediaReader::leave_gpu(const std::string& why) {
+  if (options_.gpu.strict) refuse_cpu(why);
+  logger("video")->warn("'{}' is decoded on the CPU: {}", name_, why);
 }
 
 void MediaReader::refuse_size(int width, int height) const {
@@ -259,6 +320,10 @@ AvFrame MediaReader::read() {
       }
       return frame;
     }
+    if (gpu_refused_) {
+      go_on_without_gpu();
+      continue;
+    }
     if (result == AVERROR_EOF) return nullptr;
     if (result != AVERROR(EAGAIN)) {
       ++corrupt_;
@@ -267,6 +332,18 @@ AvFrame MediaReader::read() {
     }
     feed();
   }
+}
+
+void MediaReader::go_on_without_gpu() {
+  leave_gpu("NVDEC of this GPU does not take it");
+  gpu_refused_ = false;
+  decoder_.reset();
+  gpu_.reset();
+  open_cpu_decoder();
+  ending_ = Ending::kNone;
+  wait_for_key_ = true;
+  // Nothing has come out yet: what can go back to the start loses nothing.
+  if (access_ == Access::kFile) rewind(start_time(), second());
 }
 
 void MediaReader::feed() {
@@ -297,7 +374,8 @@ void MediaReader::feed() {
   if (ours && !damaged && (!wait_for_key_ || (packet.flags & AV_PKT_FLAG_KEY) != 0)) {
     wait_for_key_ = false;
     bad_reads_ = 0;
-    if (avcodec_send_packet(decoder_.get(), &packet) < 0) ++corrupt_;
+    if (avcodec_send_packet(decoder_.get(), &packet) < 0 && !gpu_refused_) ++corrupt_;
+    if (gpu_) kBitstream.add(static_cast<std::size_t>(packet.size));
   }
   av_packet_unref(packet_.get());
 }
@@ -328,21 +406,27 @@ bool MediaReader::seek_once(std::int64_t timestamp) {
   return true;
 }
 
+std::int64_t MediaReader::start_time() const {
+  return stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
+}
+
+std::int64_t MediaReader::second() const {
+  return std::max<std::int64_t>(1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
+}
+
 bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
   // Before the first time: seeks without an index compare decoding times, which come earlier.
   return seek_once(first - second) || seek_once(first);
 }
 
 AvFrame MediaReader::seek(std::int64_t timestamp) {
-  const std::int64_t first = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
-  const std::int64_t second =
-      std::max<std::int64_t>(1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
+  const std::int64_t first = start_time(), one_second = second();
   // Formats without an index (MPEG-TS) land anywhere near: then the first whole frame may lie
   // behind the target, so step further and further back.
-  for (std::int64_t back = 0;; back = back == 0 ? second : 2 * back) {
+  for (std::int64_t back = 0;; back = back == 0 ? one_second : 2 * back) {
     const std::int64_t target = timestamp - back;
     const bool to_start = target <= first;
-    if (!(to_start ? rewind(first, second) : seek_once(target))) return read();
+    if (!(to_start ? rewind(first, one_second) : seek_once(target))) return read();
     AvFrame frame = read();
     const bool before = frame && (frame->best_effort_timestamp == AV_NOPTS_VALUE ||
                                   frame->best_effort_timestamp <= timestamp);

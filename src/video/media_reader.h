@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "video/gpu_decode.h"
 #include "video/input_io.h"
 #include "video/libav.h"
 #include "video/source.h"
@@ -16,20 +17,22 @@ namespace peregrine::video {
 /// How a container is reached.
 enum class Access : std::uint8_t { kFile, kPicture, kPipe, kHttp, kLive };
 
-/// One open container and the CPU decoder of its best video stream: libav without its corners.
+/// One open container and the decoder of its best video stream, on the CPU or a GPU: libav without
+/// its corners.
 class MediaReader {
  public:
   /// Why there are no more frames.
   enum class Ending : std::uint8_t { kNone, kEnd, kStopped, kStalled, kFailed };
 
   /// Opens `url` and its decoder. `name` stands in messages. Throws `Error(kInputNotFound)`,
-  /// `Error(kInputCorrupt)`, `Error(kInputUnsupported)` or `Error(kInterrupted)`. `watch` must
-  /// outlive the reader.
+  /// `Error(kInputCorrupt)`, `Error(kInputUnsupported)` or `Error(kInterrupted)`, for a GPU also
+  /// `Error(kGpu)` and `Error(kOutOfMemory)`. `watch` must outlive the reader.
   MediaReader(std::string name, const std::string& url, Access access, const SourceOptions& options,
               Watch& watch);
 
-  /// The next decoded frame, or null when there is none; then `ending` says why. Throws
-  /// `Error(kInputUnsupported)` when a picture exceeds the size limit.
+  /// The next decoded frame (on the GPU in libav's AV_PIX_FMT_CUDA), or null when there is none;
+  /// then `ending` says why. Throws `Error(kInputUnsupported)` when a picture exceeds the size
+  /// limit, `Error(kGpu)` when strict mode keeps it off the CPU.
   AvFrame read();
   Ending ending() const { return ending_; }
   /// What went wrong, for `kStalled` and `kFailed`.
@@ -43,6 +46,8 @@ class MediaReader {
   const AVFormatContext& format() const { return *format_; }
   const AVStream& stream() const { return *stream_; }
   const AVCodecContext& decoder() const { return *decoder_; }
+  /// Null while the CPU decodes.
+  const std::shared_ptr<GpuDecode>& gpu() const { return gpu_; }
   /// Packets skipped, and frames in which the decoder concealed damage, since the reader was made.
   std::int64_t corrupt_packets() const { return corrupt_; }
 
@@ -51,9 +56,18 @@ class MediaReader {
   void probe();
   void choose_stream();
   void open_decoder();
+  bool open_gpu_decoder();
+  void open_cpu_decoder();
+  void start_decoder(const AVCodec& codec);
+  [[noreturn]] void refuse_cpu(const std::string& why) const;
+  void leave_gpu(const std::string& why);
+  static AVPixelFormat choose_format(AVCodecContext* decoder, const AVPixelFormat* offered);
   [[noreturn]] void refuse_size(int width, int height) const;
   static int get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags);
   bool seek_once(std::int64_t timestamp);
+  std::int64_t start_time() const;
+  std::int64_t second() const;  // in the stream's time base
+  void go_on_without_gpu();
   bool rewind(std::int64_t first, std::int64_t second);
   void feed();
   void end(int error);
@@ -65,6 +79,7 @@ class MediaReader {
   std::unique_ptr<InputIo> io_;  // before format_: the demuxer reads from it until it is closed
   AvFormat format_;
   AVStream* stream_ = nullptr;
+  std::shared_ptr<GpuDecode> gpu_;  // before decoder_, which uses it
   AvCodec decoder_;
   AvPacket packet_;
   Ending ending_ = Ending::kNone;
@@ -72,6 +87,7 @@ class MediaReader {
   int bad_reads_ = 0;
   bool wait_for_key_ = false;
   bool trusts_corrupt_flag_ = true;
+  bool gpu_refused_ = false;                    // by the decoder, when it saw what the stream is
   std::atomic<std::int64_t> corrupt_{0};        // read by other threads
   std::atomic<std::uint64_t> refused_size_{0};  // width << 32 | height; set by decoder threads
 };

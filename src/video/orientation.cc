@@ -43,30 +43,37 @@ Orientation orientation_of(const std::int32_t* display_matrix) {
   return {.transpose = false, .flip_x = a < 0, .flip_y = d < 0};
 }
 
-void orient_plane(const Orientation& orientation, Plane source, int width, int height,
-                  int element_bytes, std::uint8_t* target, std::int64_t target_stride) {
-  const int out_width = orientation.transpose ? height : width;
-  const int out_height = orientation.transpose ? width : height;
-  std::int64_t step_x = orientation.transpose ? source.stride : element_bytes;
-  std::int64_t step_y = orientation.transpose ? element_bytes : source.stride;
-  const std::uint8_t* origin = source.data;
+PlaneWalk walk_plane(const Orientation& orientation, Plane source, int width, int height,
+                     int element_bytes) {
+  PlaneWalk walk;
+  walk.width = orientation.transpose ? height : width;
+  walk.height = orientation.transpose ? width : height;
+  walk.step_x = orientation.transpose ? source.stride : element_bytes;
+  walk.step_y = orientation.transpose ? element_bytes : source.stride;
+  walk.origin = source.data;
   if (orientation.flip_x) {
-    origin += (out_width - 1) * step_x;
-    step_x = -step_x;
+    walk.origin += (walk.width - 1) * walk.step_x;
+    walk.step_x = -walk.step_x;
   }
   if (orientation.flip_y) {
-    origin += (out_height - 1) * step_y;
-    step_y = -step_y;
+    walk.origin += (walk.height - 1) * walk.step_y;
+    walk.step_y = -walk.step_y;
   }
-  if (step_x == element_bytes) {
-    for (int y = 0; y < out_height; ++y) {
-      std::memcpy(target + y * target_stride, origin + y * step_y,
-                  static_cast<std::size_t>(out_width) * static_cast<std::size_t>(element_bytes));
+  return walk;
+}
+
+void orient_plane(const Orientation& orientation, Plane source, int width, int height,
+                  int element_bytes, std::uint8_t* target, std::int64_t target_stride) {
+  const PlaneWalk walk = walk_plane(orientation, source, width, height, element_bytes);
+  if (walk.step_x == element_bytes) {
+    for (int y = 0; y < walk.height; ++y) {
+      std::memcpy(target + y * target_stride, walk.origin + y * walk.step_y,
+                  static_cast<std::size_t>(walk.width) * static_cast<std::size_t>(element_bytes));
     }
     return;
   }
   const auto run = element_bytes == 1 ? gather<1> : element_bytes == 2 ? gather<2> : gather<3>;
-  run(origin, step_x, step_y, out_width, out_height, target, target_stride);
+  run(walk.origin, walk.step_x, walk.step_y, walk.width, walk.height, target, target_stride);
 }
 
 }  // namespace peregrine::video

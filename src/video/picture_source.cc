@@ -18,6 +18,13 @@ class PictureSource final : public Source {
  public:
   PictureSource(const SourceSpec& spec, const SourceOptions& options)
       : files_(spec.files), options_(options), selection_(options, kOneSecond, 0) {
+    if (options.gpu.device >= 0 && options.gpu.strict) {
+      throw Error(ErrorCode::kGpu,
+                  fmt::format("strict GPU: '{}' holds single pictures, which are decoded on the "
+                              "CPU. Drop --strict-gpu, or make a video of them",
+                              spec.name));
+    }
+    options_.gpu = {};
     // One thread: a picture is decoded whole before the next file is opened.
     options_.decoder_threads = 1;
     info_.name = spec.name;
@@ -76,7 +83,7 @@ class PictureSource final : public Source {
     }
     if (info_.codec.empty()) info_.codec = avcodec_get_name(reader.decoder().codec_id);
     // Scalers of many sizes are not worth keeping: the maker lives as long as its picture's file.
-    return FrameMaker(reader.decoder(), reader.stream()).make(std::move(picture));
+    return FrameMaker(reader).make(std::move(picture));
   }
 
   void note_unreadable(const Error& error) {

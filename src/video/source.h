@@ -13,6 +13,15 @@
 
 namespace peregrine::video {
 
+/// Whether and how a source is decoded on a GPU.
+struct GpuDecodeOptions {
+  int device = -1;  ///< CUDA's number; -1: on the CPU
+  /// A stream that NVDEC does not decode is an error; otherwise the CPU decodes it, with a notice.
+  bool strict = false;
+  /// Frames that are in use at once outside the decoder, at most; each is a surface of GPU memory.
+  int held_frames = 8;
+};
+
 struct SourceOptions {
   /// From the stream's first time; earlier frames are dropped, and indices count from here.
   double start_seconds = 0;
@@ -20,8 +29,9 @@ struct SourceOptions {
   std::int64_t every = 1;       ///< deliver each Nth decoded frame
   std::int64_t max_frames = 0;  ///< delivered frames; 0: all
   int max_side = 8192;          ///< larger pictures are refused
-  int decoder_threads = 0;      ///< 0: libav chooses
-  double stall_seconds = 3;     ///< a live source silent for this long is reconnected
+  int decoder_threads = 0;      ///< of the CPU decoder; 0: libav chooses
+  GpuDecodeOptions gpu;
+  double stall_seconds = 3;  ///< a live source silent for this long is reconnected
   double backoff_min_seconds = 0.5;
   double backoff_max_seconds = 30;
   double connect_seconds = 10;  ///< a first connection that takes longer fails
@@ -75,8 +85,11 @@ struct SourceSpec {
 };
 std::vector<SourceSpec> expand_sources(const std::vector<std::string>& arguments);
 
-/// Opens with the CPU decoder. Throws `Error(kInputNotFound)`, `Error(kInputCorrupt)` or
-/// `Error(kInputUnsupported)`, naming the source; `Error(kInterrupted)` when cancelled.
+/// Opens it with the decoder that the options ask for. In strict mode a stream that NVDEC does not
+/// decode throws `Error(kGpu)`, and so do pictures, which are always decoded on the CPU;
+/// `Error(kOutOfMemory)` when the GPU has no room for its surfaces. Otherwise throws
+/// `Error(kInputNotFound)`, `Error(kInputCorrupt)` or `Error(kInputUnsupported)`, naming the
+/// source; `Error(kInterrupted)` when cancelled.
 std::unique_ptr<Source> open_source(const SourceSpec& spec, const SourceOptions& options);
 
 }  // namespace peregrine::video

@@ -39,9 +39,21 @@ class Predictor {
   virtual PredictTimes collect(std::span<FrameResult> results) = 0;
 };
 
+/// Checks that every predictor makes of a batch. Throws `Error(kInvalidArgument)`.
+void check_batch(std::span<const Frame> frames, int max_batch, bool in_flight);
+
 /// Host frames, an engine on the CPU. Memory is allocated here, for `engine->max_batch()` pictures.
 /// Throws `Error(kInvalidShape)` when the engine's tensors are not what `spec` describes.
 std::unique_ptr<Predictor> make_cpu_predictor(std::shared_ptr<const Engine> engine,
+                                              const TaskSpec& spec, const DecodeOptions& options);
+
+/// Frames, engine and output decoding on one GPU; only results come down. Frames that the CPU
+/// decoded are taken too: their pictures go up, which the ledger shows (strict mode refuses them
+/// where they are decoded). Frames are let go of as soon as the GPU has read them, in `collect`.
+/// All device memory is allocated here, for the engine's largest batch; nothing after the first
+/// batch of each size. Throws `Error(kInvalidShape)` when the engine's tensors are not what `spec`
+/// describes, `Error(kOutOfMemory)`, `Error(kGpu)` also in a build without CUDA.
+std::unique_ptr<Predictor> make_gpu_predictor(std::shared_ptr<const Engine> engine,
                                               const TaskSpec& spec, const DecodeOptions& options);
 
 }  // namespace peregrine::vision

@@ -40,13 +40,7 @@ class CpuPredictor final : public Predictor {
 
   void submit(std::span<const Frame> frames) override {
     const auto started = Clock::now();
-    if (!letterboxes_.empty()) {
-      throw Error(ErrorCode::kInvalidArgument, "a batch is in flight already; collect it first");
-    }
-    if (frames.empty() || std::ssize(frames) > max_batch()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("a batch of {} frames, not 1 to {}", frames.size(), max_batch()));
-    }
+    check_batch(frames, max_batch(), !letterboxes_.empty());
     infos_.clear();
     try {
       for (std::size_t i = 0; i < frames.size(); ++i) {
@@ -98,6 +92,16 @@ class CpuPredictor final : public Predictor {
 };
 
 }  // namespace
+
+void check_batch(std::span<const Frame> frames, int max_batch, bool in_flight) {
+  if (in_flight) {
+    throw Error(ErrorCode::kInvalidArgument, "a batch is in flight already; collect it first");
+  }
+  if (frames.empty() || std::ssize(frames) > max_batch) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("a batch of {} frames, not 1 to {}", frames.size(), max_batch));
+  }
+}
 
 std::unique_ptr<Predictor> make_cpu_predictor(std::shared_ptr<const Engine> engine,
                                               const TaskSpec& spec, const DecodeOptions& options) {

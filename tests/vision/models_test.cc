@@ -162,8 +162,8 @@ TEST(Models, EmbeddingsPointWhereTheReferenceDoes) {
   PEREGRINE_SHARED_FILE(path, "models/osnet_x0_25.onnx");
   const LoadedModel model = load(path, 3);
   ASSERT_EQ(model.spec.task, Task::kEmbed);
-  Embedder embedder(model.engine, model.spec);
-  EXPECT_EQ(embedder.embedding_size(), 512);
+  const auto embedder = make_cpu_embedder(model.engine, model.spec);
+  EXPECT_EQ(embedder->embedding_size(), 512);
   std::map<std::pair<std::string, int>, std::vector<json>> frames;
   for (const json& sample : expected("osnet_x0_25.json")) {
     frames[{sample["video"], sample["frame"]}].push_back(sample);
@@ -178,7 +178,7 @@ TEST(Models, EmbeddingsPointWhereTheReferenceDoes) {
       detections.scores.push_back(1);
       detections.classes.push_back(0);
     }
-    embedder.embed(frame, detections);
+    embedder->embed(frame, detections);
     for (std::size_t i = 0; i < samples.size(); ++i) {
       const auto row = detections.embedding_of(i);
       double cosine = 0, length = 0;

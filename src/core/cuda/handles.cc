@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cuda/handles.h"
 
-#include <fmt/format.h>
-
 #include "core/cuda/check.h"
-#include "peregrine/error.h"
 
 namespace peregrine::cuda {
 
@@ -14,9 +11,12 @@ Stream make_stream() {
   return Stream(stream);
 }
 
-Event make_event(bool timing) {
+Event make_event(EventUse use) {
   cudaEvent_t event = nullptr;
-  CUDA_CHECK(cudaEventCreateWithFlags(&event, timing ? cudaEventDefault : cudaEventDisableTiming));
+  const unsigned flags = use == EventUse::kOrder    ? cudaEventDisableTiming
+                         : use == EventUse::kTiming ? cudaEventDefault
+                                                    : cudaEventBlockingSync;
+  CUDA_CHECK(cudaEventCreateWithFlags(&event, flags));
   return Event(event);
 }
 
@@ -27,23 +27,6 @@ float milliseconds_between(const Event& start, const Event& stop) {
 }
 
 namespace {
-
-void* allocate_on_device(std::size_t bytes) {
-  if (bytes == 0) return nullptr;
-  void* memory = nullptr;
-  const cudaError_t status = cudaMalloc(&memory, bytes);
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();
-    std::size_t available = 0, total = 0;
-    CUDA_CHECK(cudaMemGetInfo(&available, &total));
-    throw Error(ErrorCode::kOutOfMemory,
-                fmt::format("the GPU has no room for {:.1f} MiB ({:.1f} of {:.1f} MiB free). Use a "
-                            "smaller batch or fewer streams, or free the GPU's memory.",
-                            bytes / 1048576.0, available / 1048576.0, total / 1048576.0));
-  }
-  CUDA_CHECK(status);
-  return memory;
-}
 
 void* allocate_pinned(std::size_t bytes) {
   void* memory = nullptr;

@@ -6,11 +6,13 @@
 
 #include <cuda_runtime_api.h>
 
+#include "core/cuda/memory.h"
+
 namespace peregrine::cuda {
 
 /// Owns one CUDA object; move-only. The destructor ignores errors: it may run while another error
 /// is on its way, or after the driver has shut down.
-template <typename T, cudaError_t (*Destroy)(T)>
+template <typename T, auto Destroy>
 class Handle {
  public:
   Handle() = default;
@@ -37,9 +39,14 @@ using GraphExec = Handle<cudaGraphExec_t, cudaGraphExecDestroy>;
 
 /// A stream that does not wait for the legacy default stream. Throws `Error(kGpu)`.
 Stream make_stream();
-/// `timing` makes an event that `milliseconds_between` accepts; without it an event is cheaper to
-/// wait for. Throws `Error(kGpu)`.
-Event make_event(bool timing = false);
+/// What an event is for.
+enum class EventUse {
+  kOrder,   ///< only ordering: the cheapest
+  kTiming,  ///< `milliseconds_between` accepts it
+  kSleep,   ///< as kTiming; a host thread that waits for it sleeps instead of spinning
+};
+/// Throws `Error(kGpu)`.
+Event make_event(EventUse use = EventUse::kOrder);
 /// Time from one finished event to another. Throws `Error(kGpu)`.
 float milliseconds_between(const Event& start, const Event& stop);
 
@@ -50,7 +57,7 @@ GraphExec capture(cudaStream_t stream, Work&& work);
 
 namespace detail {
 /// Memory that `Free` gives back.
-template <cudaError_t (*Free)(void*)>
+template <auto Free>
 class Buffer {
  public:
   void* data() const { return memory_.get(); }
@@ -71,8 +78,9 @@ class Buffer {
 }  // namespace detail
 
 /// Device memory on the current device, 256-byte aligned, uninitialized. Set-up only: allocating
-/// synchronizes. Throws `Error(kOutOfMemory)` with the size wanted and the size free.
-class DeviceBuffer : public detail::Buffer<cudaFree> {
+/// synchronizes (core/cuda/memory.h has a pool for the rest). Throws `Error(kOutOfMemory)` with the
+/// size wanted and the size free.
+class DeviceBuffer : public detail::Buffer<free_on_device> {
  public:
   DeviceBuffer() = default;
   explicit DeviceBuffer(std::size_t bytes);

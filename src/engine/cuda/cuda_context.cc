@@ -4,14 +4,11 @@
 #include <algorithm>
 
 #include "core/cuda/check.h"
+#include "core/tensor_spec.h"
 #include "engine/bindings.h"
 
 namespace peregrine::cuda {
 namespace {
-
-std::size_t bytes_at(const TensorSpec& spec, std::int64_t batch) {
-  return byte_size(spec.dtype, engine::with_batch(spec, batch));
-}
 
 std::size_t arena_bytes(const CudaEngine& engine) {
   std::size_t bytes = 0;

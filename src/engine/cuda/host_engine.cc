@@ -8,7 +8,9 @@
 
 #include "core/cuda/check.h"
 #include "core/cuda/copy.h"
+#include "core/cuda/device_tensors.h"
 #include "core/stopwatch.h"
+#include "core/tensor_spec.h"
 #include "engine/bindings.h"
 #include "peregrine/error.h"
 
@@ -17,39 +19,6 @@ namespace {
 
 constinit TransferPoint kHostInputs{Crossing::kUp, "infer", "tensors of a host caller"};
 constinit TransferPoint kHostOutputs{Crossing::kDown, "infer", "tensors of a host caller"};
-
-std::size_t bytes_at(const TensorSpec& spec, int batch) {
-  return byte_size(spec.dtype, engine::with_batch(spec, batch));
-}
-
-// Device memory for inputs or outputs of the largest batch.
-class DeviceTensors {
- public:
-  DeviceTensors(const std::vector<TensorSpec>& specs, int max_batch, Device device)
-      : specs_(specs), device_(device) {
-    for (const TensorSpec& spec : specs) buffers_.emplace_back(bytes_at(spec, max_batch));
-  }
-  void* data(std::size_t i) const { return buffers_[i].data(); }
-  // Made once a batch size; valid until the next call.
-  std::span<const TensorView> views(int batch) {
-    if (batch != batch_) {
-      views_.clear();
-      for (std::size_t i = 0; i < specs_.size(); ++i) {
-        views_.emplace_back(buffers_[i].data(), specs_[i].dtype,
-                            engine::with_batch(specs_[i], batch), device_);
-      }
-      batch_ = batch;
-    }
-    return views_;
-  }
-
- private:
-  const std::vector<TensorSpec>& specs_;
-  const Device device_;
-  std::vector<DeviceBuffer> buffers_;
-  std::vector<TensorView> views_;
-  int batch_ = 0;
-};
 
 class HostContext final : public ExecutionContext {
  public:
@@ -180,7 +149,7 @@ engine::RunTimes HostEngine::time_on_device(std::span<const TensorView> inputs, 
   const int runs = std::clamp(static_cast<int>(seconds / estimate), 30, 5000);
 
   std::vector<Event> marks;
-  for (int i = 0; i <= runs; ++i) marks.push_back(make_event(true));
+  for (int i = 0; i <= runs; ++i) marks.push_back(make_event(EventUse::kTiming));
   CUDA_CHECK(cudaEventRecord(marks[0].get(), stream.get()));
   for (int i = 1; i <= runs; ++i) {
     once();

@@ -23,6 +23,7 @@ class HostEngine final : public engine::GpuEngine {
   std::unique_ptr<ExecutionContext> create_context() const override;
 
   Device gpu() const override { return engine_->device(); }
+  std::shared_ptr<const Engine> on_device() const override { return engine_; }
   const compiler::Plan& plan() const override { return engine_->plan(); }
   std::size_t weight_bytes() const override { return engine_->weight_bytes(); }
   std::size_t context_bytes() const override { return engine_->context_bytes(); }

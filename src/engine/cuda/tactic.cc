@@ -12,7 +12,7 @@ double microseconds_in_chain(cudaStream_t stream, int length, const std::functio
   const GraphExec graph = capture(stream, [&] {
     for (int i = 0; i < length; ++i) launch();
   });
-  const Event start = make_event(true), stop = make_event(true);
+  const Event start = make_event(EventUse::kTiming), stop = make_event(EventUse::kTiming);
   const auto replay_us = [&](int replays) {
     CUDA_CHECK(cudaEventRecord(start.get(), stream));
     for (int i = 0; i < replays; ++i) CUDA_CHECK(cudaGraphLaunch(graph.get(), stream));

@@ -11,7 +11,7 @@
 #include "core/cuda/check.h"
 #include "core/cuda/handles.h"
 #include "core/stopwatch.h"
-#include "engine/bindings.h"
+#include "core/tensor_spec.h"
 #include "engine/cuda/bound_program.h"
 #include "engine/cuda/tactic.h"
 
@@ -56,7 +56,7 @@ class Playground {
   static void add(const std::vector<TensorSpec>& specs, std::int64_t batch,
                   std::vector<DeviceBuffer>& buffers) {
     for (const TensorSpec& spec : specs) {
-      buffers.push_back(filled(byte_size(spec.dtype, engine::with_batch(spec, batch))));
+      buffers.push_back(filled(byte_size(spec.dtype, with_batch(spec, batch))));
     }
   }
 

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+
+#include "peregrine/engine.h"
+#include "peregrine/frame.h"
+
+namespace peregrine::vision {
+
+/// `frame` on GPU `device`: itself when it is there, else a copy of its planes, whose way up the
+/// ledger shows as pictures that the CPU decoded. The copy is enqueued on `stream`; let go of the
+/// result when the stream has come past what reads it. Throws `Error(kInvalidArgument)` for a frame
+/// without pixels or on another GPU, `Error(kOutOfMemory)`, `Error(kGpu)`.
+Frame on_gpu(const Frame& frame, Device device, StreamHandle stream);
+
+/// Brings frames of any GPU to the host for sinks that draw or encode there: a function that
+/// returns host frames as they are and others as a copy, 10-bit pictures rounded to 8. It blocks
+/// until the copy is there, keeps a stream and pinned memory, and is one thread's. The ledger shows
+/// what it does as pictures for `reason` (a literal). Throws `Error(kGpu)`, also in a build without
+/// CUDA; the function throws that and `Error(kOutOfMemory)`.
+std::function<Frame(const Frame&)> make_picture_download();
+
+}  // namespace peregrine::vision
