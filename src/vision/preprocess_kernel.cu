@@ -9,8 +9,10 @@
 namespace peregrine::vision {
 namespace {
 
+// Four blocks a multiprocessor: 64 registers hold the samples of a thread's pixels, and the 400
+// blocks of one 640x640 picture run at once.
 template <typename Element, int kCapacity>
-__global__ void __launch_bounds__(kLanes* kRows)
+__global__ void __launch_bounds__(kLanes* kRows, 4)
     preprocess_kernel(const __grid_constant__ PreprocessBatch<kCapacity> batch) {
   const auto picture = static_cast<int>(blockIdx.z);
   write_pixels<Element>(batch.target, batch.jobs[picture], picture,

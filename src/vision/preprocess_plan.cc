@@ -53,6 +53,8 @@ int sample_bytes(PixelFormat format, int plane) {
   return 1;
 }
 
+constexpr std::int64_t kPlaneBytes = std::int64_t{1} << 32;  // offsets in a plane have 32 bits
+
 [[noreturn]] void refuse(const Frame& frame, const std::string& why) {
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("frame {} of stream {} ({} {}x{}) cannot be preprocessed on the GPU: {}",
@@ -68,6 +70,11 @@ void check(const Frame& frame, Device device) {
   for (int p = 0; p < plane_count(frame.format); ++p) {
     const Plane& plane = frame.planes[static_cast<std::size_t>(p)];
     if (plane.data == nullptr) refuse(frame, fmt::format("plane {} is empty", p));
+    if (plane.stride < 0 || plane.stride > kPlaneBytes / frame.info.height) {
+      refuse(frame, fmt::format("plane {} has a stride of {} bytes; rows must follow each other "
+                                "downwards, within 4 GiB",
+                                p, plane.stride));
+    }
     const int bytes = sample_bytes(frame.format, p);
     if (reinterpret_cast<std::uintptr_t>(plane.data) % static_cast<std::uintptr_t>(bytes) != 0 ||
         plane.stride % bytes != 0) {

@@ -112,6 +112,10 @@ TEST_F(PreprocessErrors, Frames) {
   frame_.device = Device::cuda(0);
   frame_.planes[1].stride = 13;
   expect(ErrorCode::kInvalidArgument, {"plane 1", "stride of 13 bytes", "multiples of 2"});
+  frame_.planes[1].stride = -18;
+  expect(ErrorCode::kInvalidArgument, {"plane 1", "stride of -18 bytes", "downwards"});
+  frame_.planes[1].stride = std::int64_t{1} << 40;
+  expect(ErrorCode::kInvalidArgument, {"plane 1", "within 4 GiB"});
   frame_.planes[1] = {};
   expect(ErrorCode::kInvalidArgument, {"plane 1 is empty"});
   frame_.info.width = 0;
