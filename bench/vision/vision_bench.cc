@@ -10,11 +10,11 @@
 #include <fstream>
 #include <functional>
 #include <random>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "bytes_touched.h"
 #include "vision/letterbox.h"
 #include "vision/nms.h"
 #include "vision/output_decoder.h"
@@ -50,27 +50,6 @@ Timing time_of(const std::function<void(int)>& work) {
   std::exit(1);
 }
 
-// Bytes of the source rows that bilinear interpolation looks at, and of the tensor written.
-std::size_t bytes_touched(const Frame& frame, const Letterbox& letterbox, const InputSpec& input) {
-  const int height = frame.info.height;
-  const auto resized =
-      static_cast<int>(std::lround(letterbox.scale_y * static_cast<float>(height)));
-  std::set<int> luma, chroma;
-  for (int y = 0; y < resized; ++y) {
-    const double at = std::clamp((y + 0.5) * height / resized - 0.5, 0.0, height - 1.0);
-    const int low = static_cast<int>(at);
-    luma.insert(low);
-    if (at > low) luma.insert(low + 1);
-  }
-  for (const int row : luma) {
-    chroma.insert(row / 2);
-    chroma.insert(std::clamp(row / 2 + (row % 2 == 0 ? -1 : 1), 0, (height + 1) / 2 - 1));
-  }
-  const auto width = static_cast<std::size_t>(frame.info.width);
-  return width * (luma.size() + chroma.size()) +
-         sizeof(float) * 3 * static_cast<std::size_t>(input.width * input.height);
-}
-
 std::string letterbox_line(const char* name, PixelFormat format, int width, int height) {
   InputSpec input;
   const std::size_t floats = 3 * static_cast<std::size_t>(input.width * input.height);
@@ -80,27 +59,14 @@ std::string letterbox_line(const char* name, PixelFormat format, int width, int 
     frames.push_back(make_picture(format, width, height, static_cast<unsigned>(i)));
   }
 
-  const Letterbox letterbox = preprocess(frames[0], input, tensors[0].data());
-  ResampleJob job;
-  job.region_width = width;
-  job.region_height = height;
-  job.width = input.width;
-  job.height = input.height;
-  job.left = static_cast<int>(letterbox.pad_x);
-  job.top = static_cast<int>(letterbox.pad_y);
-  job.resized_width = static_cast<int>(std::lround(letterbox.scale_x * static_cast<float>(width)));
-  job.resized_height =
-      static_cast<int>(std::lround(letterbox.scale_y * static_cast<float>(height)));
-  for (int c = 0; c < 3; ++c) {
-    job.scale[c] = 1.0f / 255;
-    job.padding[c] = 114.0f / 255;
-  }
+  preprocess(frames[0], input, tensors[0].data());
+  const ResampleJob job = picture_job(width, height, input);
   const std::vector<double> wanted = resample_reference(frames[0], job);
   for (std::size_t i = 0; i < floats; ++i) {
     if (!(std::abs(tensors[0][i] - wanted[i]) < 1.0 / 255)) fail(name);
   }
 
-  const std::size_t touched = bytes_touched(frames[0], letterbox, input);
+  const std::size_t touched = bench::bytes_touched(frames[0], job, sizeof(float));
   std::vector<std::vector<char>> from(kBuffers, std::vector<char>(touched / 2, 1)), to = from;
   const auto at = [](int i) { return static_cast<std::size_t>(i); };
   const Timing copy =

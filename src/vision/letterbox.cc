@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "peregrine/error.h"
-#include "vision/resample.h"
 
 namespace peregrine::vision {
 namespace {
@@ -14,46 +13,15 @@ constexpr float kGrey = 114.0f / 255;
 
 int round_even(double value) { return static_cast<int>(std::nearbyint(value)); }
 
-// Size to which the whole picture is resized, and where its corner lies in the model's input.
-struct Placement {
-  int width = 0, height = 0;
-  int left = 0, top = 0;
-};
-
-Placement place_pixels(int source_width, int source_height, const InputSpec& input) {
-  if (source_width <= 0 || source_height <= 0 || input.width <= 0 || input.height <= 0) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "a picture of " + std::to_string(source_width) + "x" +
-                    std::to_string(source_height) + " cannot be placed in an input of " +
-                    std::to_string(input.width) + "x" + std::to_string(input.height));
-  }
-  const double across = static_cast<double>(input.width) / source_width;
-  const double down = static_cast<double>(input.height) / source_height;
-  Placement placement;
-  switch (input.fit) {
-    case InputSpec::Fit::kStretch: return {input.width, input.height, 0, 0};
-    case InputSpec::Fit::kLetterbox: {
-      // Python's round() goes to even on ties, as nearbyint does: the sizes of the training code.
-      const double scale = std::min(across, down);
-      placement.width = std::max(round_even(source_width * scale), 1);
-      placement.height = std::max(round_even(source_height * scale), 1);
-      placement.left = round_even((input.width - placement.width) / 2.0 - 0.1);
-      placement.top = round_even((input.height - placement.height) / 2.0 - 0.1);
-      break;
-    }
-    case InputSpec::Fit::kCenterCrop: {
-      // torchvision's Resize(shorter) truncates the longer side, then CenterCrop rounds its corner.
-      const double scale = std::max(across, down) / input.crop;
-      placement.width = std::max(static_cast<int>(source_width * scale + 1e-6), input.width);
-      placement.height = std::max(static_cast<int>(source_height * scale + 1e-6), input.height);
-      placement.left = -round_even((placement.width - input.width) / 2.0);
-      placement.top = -round_even((placement.height - input.height) / 2.0);
-      break;
-    }
-  }
-  return placement;
+void check_sizes(int source_width, int source_height, const InputSpec& input) {
+  if (source_width > 0 && source_height > 0 && input.width > 0 && input.height > 0) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "a picture of " + std::to_string(source_width) + "x" + std::to_string(source_height) +
+                  " cannot be placed in an input of " + std::to_string(input.width) + "x" +
+                  std::to_string(input.height));
 }
 
+// A job without its place yet: the size and the normalisation of the model's input.
 ResampleJob normalising_job(const InputSpec& input) {
   ResampleJob job;
   job.width = input.width;
@@ -64,17 +32,6 @@ ResampleJob normalising_job(const InputSpec& input) {
     job.padding[c] = (kGrey - input.mean[c]) / input.std[c];
   }
   return job;
-}
-
-Letterbox to_letterbox(int source_width, int source_height, const Placement& placement) {
-  Letterbox letterbox;
-  letterbox.source_width = source_width;
-  letterbox.source_height = source_height;
-  letterbox.scale_x = static_cast<float>(placement.width) / static_cast<float>(source_width);
-  letterbox.scale_y = static_cast<float>(placement.height) / static_cast<float>(source_height);
-  letterbox.pad_x = static_cast<float>(placement.left);
-  letterbox.pad_y = static_cast<float>(placement.top);
-  return letterbox;
 }
 
 }  // namespace
@@ -93,38 +50,81 @@ Box Letterbox::to_source(const Box& box) const {
           std::clamp(out.x2, 0.0f, right), std::clamp(out.y2, 0.0f, bottom)};
 }
 
+ResampleJob picture_job(int source_width, int source_height, const InputSpec& input) {
+  check_sizes(source_width, source_height, input);
+  ResampleJob job = normalising_job(input);
+  job.region_width = source_width;
+  job.region_height = source_height;
+  const double across = static_cast<double>(input.width) / source_width;
+  const double down = static_cast<double>(input.height) / source_height;
+  switch (input.fit) {
+    case InputSpec::Fit::kStretch:
+      job.resized_width = input.width;
+      job.resized_height = input.height;
+      break;
+    case InputSpec::Fit::kLetterbox: {
+      // Python's round() goes to even on ties, as nearbyint does: the sizes of the training code.
+      const double scale = std::min(across, down);
+      job.resized_width = std::max(round_even(source_width * scale), 1);
+      job.resized_height = std::max(round_even(source_height * scale), 1);
+      job.left = round_even((input.width - job.resized_width) / 2.0 - 0.1);
+      job.top = round_even((input.height - job.resized_height) / 2.0 - 0.1);
+      break;
+    }
+    case InputSpec::Fit::kCenterCrop: {
+      // torchvision's Resize(shorter) truncates the longer side, then CenterCrop rounds its corner.
+      const double scale = std::max(across, down) / input.crop;
+      job.resized_width = std::max(static_cast<int>(source_width * scale + 1e-6), input.width);
+      job.resized_height = std::max(static_cast<int>(source_height * scale + 1e-6), input.height);
+      job.left = -round_even((job.resized_width - input.width) / 2.0);
+      job.top = -round_even((job.resized_height - input.height) / 2.0);
+      break;
+    }
+  }
+  return job;
+}
+
+ResampleJob crop_job(int source_width, int source_height, const Box& crop, const InputSpec& input) {
+  check_sizes(source_width, source_height, input);
+  // Whole pixels, corners truncated, as `picture[int(y1):int(y2), int(x1):int(x2)]` cuts them; at
+  // least one pixel. A corner that is not a number counts as 0.
+  const auto corner = [](float value, int limit) {
+    return value > 0 ? static_cast<int>(std::min(value, static_cast<float>(limit))) : 0;
+  };
+  ResampleJob job = normalising_job(input);
+  job.region_x = std::min(corner(crop.x1, source_width), source_width - 1);
+  job.region_y = std::min(corner(crop.y1, source_height), source_height - 1);
+  job.region_width = std::max(corner(crop.x2, source_width) - job.region_x, 1);
+  job.region_height = std::max(corner(crop.y2, source_height) - job.region_y, 1);
+  job.resized_width = input.width;
+  job.resized_height = input.height;
+  return job;
+}
+
+Letterbox letterbox_of(const ResampleJob& job) {
+  Letterbox letterbox;
+  letterbox.source_width = job.region_width;
+  letterbox.source_height = job.region_height;
+  letterbox.scale_x = static_cast<float>(job.resized_width) / static_cast<float>(job.region_width);
+  letterbox.scale_y =
+      static_cast<float>(job.resized_height) / static_cast<float>(job.region_height);
+  letterbox.pad_x = static_cast<float>(job.left);
+  letterbox.pad_y = static_cast<float>(job.top);
+  return letterbox;
+}
+
 Letterbox place(int source_width, int source_height, const InputSpec& input) {
-  return to_letterbox(source_width, source_height,
-                      place_pixels(source_width, source_height, input));
+  return letterbox_of(picture_job(source_width, source_height, input));
 }
 
 Letterbox preprocess(const Frame& frame, const InputSpec& input, float* out) {
-  const Placement placement = place_pixels(frame.info.width, frame.info.height, input);
-  ResampleJob job = normalising_job(input);
-  job.region_width = frame.info.width;
-  job.region_height = frame.info.height;
-  job.resized_width = placement.width;
-  job.resized_height = placement.height;
-  job.left = placement.left;
-  job.top = placement.top;
+  const ResampleJob job = picture_job(frame.info.width, frame.info.height, input);
   resample(frame, job, out, best_simd());
-  return to_letterbox(frame.info.width, frame.info.height, placement);
+  return letterbox_of(job);
 }
 
 void preprocess_crop(const Frame& frame, const Box& crop, const InputSpec& input, float* out) {
-  // Whole pixels, corners truncated, as `picture[int(y1):int(y2), int(x1):int(x2)]` cuts them; at
-  // least one pixel.
-  const auto corner = [](float value, int limit) {
-    return static_cast<int>(std::clamp(value, 0.0f, static_cast<float>(limit)));
-  };
-  ResampleJob job = normalising_job(input);
-  job.region_x = std::min(corner(crop.x1, frame.info.width), frame.info.width - 1);
-  job.region_y = std::min(corner(crop.y1, frame.info.height), frame.info.height - 1);
-  job.region_width = std::max(corner(crop.x2, frame.info.width) - job.region_x, 1);
-  job.region_height = std::max(corner(crop.y2, frame.info.height) - job.region_y, 1);
-  job.resized_width = input.width;
-  job.resized_height = input.height;
-  resample(frame, job, out, best_simd());
+  resample(frame, crop_job(frame.info.width, frame.info.height, crop, input), out, best_simd());
 }
 
 }  // namespace peregrine::vision

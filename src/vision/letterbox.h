@@ -2,6 +2,7 @@
 #pragma once
 
 #include "peregrine/detections.h"
+#include "vision/resample.h"
 #include "vision/task_spec.h"
 
 namespace peregrine::vision {
@@ -19,9 +20,20 @@ struct Letterbox {
   void point_to_source(float& x, float& y) const;
 };
 
-/// Placement of a `source_width` x `source_height` picture in the model's input, as the models were
-/// trained: scaled size rounded to whole pixels, centred, odd padding split as round(pad - 0.1)
-/// before.
+/// What becomes of a `source_width` x `source_height` picture, on every device: its place in the
+/// model's input as the models were trained (scaled size rounded to whole pixels, centred, odd
+/// padding split as round(pad - 0.1) before), and the input's normalisation. Throws
+/// `Error(kInvalidArgument)` for a size of 0.
+ResampleJob picture_job(int source_width, int source_height, const InputSpec& input);
+
+/// The same for the part of it inside `crop` (source pixels, clipped, at least one pixel),
+/// stretched to the whole input: how ReID crops are cut.
+ResampleJob crop_job(int source_width, int source_height, const Box& crop, const InputSpec& input);
+
+/// The map that a `picture_job` amounts to.
+Letterbox letterbox_of(const ResampleJob& job);
+
+/// `letterbox_of(picture_job(...))`.
 Letterbox place(int source_width, int source_height, const InputSpec& input);
 
 /// Colour conversion, bilinear resize (pixel centres at half-integers, no antialiasing: OpenCV's
@@ -31,8 +43,7 @@ Letterbox place(int source_width, int source_height, const InputSpec& input);
 /// device frame.
 Letterbox preprocess(const Frame& frame, const InputSpec& input, float* out);
 
-/// The same for the part of the frame inside `crop` (source pixels, clipped), stretched to the
-/// whole input: how ReID crops are cut.
+/// The same for the part of the frame inside `crop`, as `crop_job` cuts it.
 void preprocess_crop(const Frame& frame, const Box& crop, const InputSpec& input, float* out);
 
 }  // namespace peregrine::vision

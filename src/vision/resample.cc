@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "peregrine/error.h"
+#include "vision/color.h"
 #include "vision/row_kernels.h"
 
 namespace peregrine::vision {
@@ -71,23 +72,14 @@ void map_axis(int region_begin, int region_size, int resized, int offset, int si
 
 std::int16_t fixed(double value) { return static_cast<std::int16_t>(std::lround(value * 32768)); }
 
-// Gains from the luma coefficients Kr and Kb of each recommendation (BT.601-7, BT.709-6,
-// BT.2020-2).
-FixedColor to_fixed(ColorMatrix matrix, ColorRange range) {
-  double kr = 0.2126, kb = 0.0722;
-  if (matrix == ColorMatrix::kBt601) kr = 0.299, kb = 0.114;
-  if (matrix == ColorMatrix::kBt2020) kr = 0.2627, kb = 0.0593;
-  const double kg = 1 - kr - kb;
-  const bool limited = range == ColorRange::kLimited;
-  const double luma = limited ? 255.0 / 219 : 1.0;
-  const double chroma = limited ? 255.0 / 224 : 1.0;
+FixedColor to_fixed(const ColorGains& gains) {
   FixedColor color;
-  color.luma_offset = limited ? 16 : 0;
-  color.luma = fixed(luma / 2);
-  color.red_v = fixed(2 * (1 - kr) * chroma / 4);
-  color.blue_u = fixed(2 * (1 - kb) * chroma / 4);
-  color.green_u = fixed(2 * kb * (1 - kb) / kg * chroma / 4);
-  color.green_v = fixed(2 * kr * (1 - kr) / kg * chroma / 4);
+  color.luma_offset = static_cast<std::int16_t>(gains.luma_offset);
+  color.luma = fixed(gains.luma / 2);
+  color.red_v = fixed(gains.red_v / 4);
+  color.blue_u = fixed(gains.blue_u / 4);
+  color.green_u = fixed(gains.green_u / 4);
+  color.green_v = fixed(gains.green_v / 4);
   return color;
 }
 
@@ -298,7 +290,7 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
   map_axis(job.region_x, job.region_width, job.resized_width, job.left, job.width, memory.x);
   map_axis(job.region_y, job.region_height, job.resized_height, job.top, job.height, memory.y);
   const Axis &x = memory.x, &y = memory.y;
-  const FixedColor color = to_fixed(frame.matrix, frame.range);
+  const FixedColor color = to_fixed(color_gains(frame.matrix, frame.range));
   const auto plane = static_cast<std::size_t>(job.width) * static_cast<std::size_t>(job.height);
 
   const Columns columns = choose_columns(frame, job, memory.x);

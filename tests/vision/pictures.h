@@ -20,22 +20,24 @@ inline Frame make_picture(PixelFormat format, int width, int height, unsigned se
   frame.format = format;
   frame.info.width = width;
   frame.info.height = height;
-  const bool halved = format == PixelFormat::kYuv420p || format == PixelFormat::kNv12;
+  const bool paired = format == PixelFormat::kNv12 || format == PixelFormat::kP010;
+  const bool halved = format == PixelFormat::kYuv420p || paired;
   const int chroma_width = halved ? (width + 1) / 2 : width;
   const int chroma_height = halved ? (height + 1) / 2 : height;
   auto pixels = std::make_shared<std::array<std::vector<std::uint8_t>, 3>>();
   std::mt19937 random(seed);
   for (int p = 0; p < plane_count(format); ++p) {
-    const int samples = format == PixelFormat::kRgb24            ? 3
-                        : format == PixelFormat::kNv12 && p == 1 ? 2
-                                                                 : 1;
+    // Bytes from one sample, pair or triple to the next.
+    const int step = (format == PixelFormat::kRgb24 ? 3
+                      : paired && p == 1            ? 2
+                                                    : 1) *
+                     (format == PixelFormat::kP010 ? 2 : 1);
     const int rows = p == 0 ? height : chroma_height;
-    const int row_bytes = (p == 0 ? width : chroma_width) * samples;
-    const int stride = row_bytes + 5;
+    const int stride = ((p == 0 ? width : chroma_width) + 5) * step;
     auto& plane = (*pixels)[static_cast<std::size_t>(p)];
     plane.resize(static_cast<std::size_t>(stride) * static_cast<std::size_t>(rows));
     for (std::size_t i = 0; i < plane.size(); ++i) {
-      const double x = static_cast<double>(i % static_cast<std::size_t>(stride)) / samples;
+      const double x = static_cast<double>(i % static_cast<std::size_t>(stride)) / step;
       const double y = static_cast<double>(i) / stride;
       plane[i] = static_cast<std::uint8_t>(
           smooth ? 128 + 60 * std::sin(x / 17 + p) + 60 * std::cos(y / 13) : random() & 255);
@@ -48,9 +50,15 @@ inline Frame make_picture(PixelFormat format, int width, int height, unsigned se
 
 /// R G B of one pixel, 0 to 255, in double: each step as the recommendations write it.
 inline std::array<double, 3> rgb_at(const Frame& frame, int x, int y) {
+  const bool ten_bits = frame.format == PixelFormat::kP010;
+  // Sample `offset` of the `step` that lie at `column`.
   const auto sample = [&](int plane, int column, int row, int step = 1, int offset = 0) {
     const Plane& from = frame.planes[static_cast<std::size_t>(plane)];
-    return static_cast<double>(from.data[from.stride * row + column * step + offset]);
+    const std::uint8_t* const line = from.data + from.stride * row;
+    const int at = column * step + offset;
+    // Little-endian words with their value in the high ten bits.
+    if (ten_bits) return static_cast<double>((line[2 * at] | line[2 * at + 1] << 8) >> 6);
+    return static_cast<double>(line[at]);
   };
   if (frame.format == PixelFormat::kRgb24) {
     return {sample(0, x, y, 3, 0), sample(0, x, y, 3, 1), sample(0, x, y, 3, 2)};
@@ -58,9 +66,9 @@ inline std::array<double, 3> rgb_at(const Frame& frame, int x, int y) {
   const bool halved = frame.format != PixelFormat::kYuv444p;
   const auto chroma = [&](int which) {
     if (frame.format == PixelFormat::kGray8) return 128.0;
-    const bool nv12 = frame.format == PixelFormat::kNv12;
+    const bool paired = frame.format == PixelFormat::kNv12 || ten_bits;
     const auto at = [&](int column, int row) {
-      return nv12 ? sample(1, column, row, 2, which) : sample(1 + which, column, row);
+      return paired ? sample(1, column, row, 2, which) : sample(1 + which, column, row);
     };
     if (!halved) return at(x, y);
     // Chroma samples lie in the centre of 2x2 pixels.
@@ -76,9 +84,11 @@ inline std::array<double, 3> rgb_at(const Frame& frame, int x, int y) {
   if (frame.matrix == ColorMatrix::kBt709) kr = 0.2126, kb = 0.0722;
   if (frame.matrix == ColorMatrix::kBt2020) kr = 0.2627, kb = 0.0593;
   const bool limited = frame.range == ColorRange::kLimited;
-  const double luma = limited ? (sample(0, x, y) - 16) / 219 : sample(0, x, y) / 255;
-  const double cb = (chroma(0) - 128) / (limited ? 224 : 255);
-  const double cr = (chroma(1) - 128) / (limited ? 224 : 255);
+  const double step = ten_bits ? 4 : 1, white = ten_bits ? 1023 : 255;
+  const double luma =
+      limited ? (sample(0, x, y) - 16 * step) / (219 * step) : sample(0, x, y) / white;
+  const double cb = (chroma(0) - 128 * step) / (limited ? 224 * step : white);
+  const double cr = (chroma(1) - 128 * step) / (limited ? 224 * step : white);
   const double red = luma + 2 * (1 - kr) * cr;
   const double blue = luma + 2 * (1 - kb) * cb;
   const double green = (luma - kr * red - kb * blue) / (1 - kr - kb);
