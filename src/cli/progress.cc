@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "cli/cli.h"
+#include "core/machine.h"
 #include "peregrine/error.h"
 
 namespace peregrine::cli {
@@ -88,6 +89,46 @@ std::string objects_by_class(const pipeline::RunSummary& summary,
   return order.empty() ? "" : table.text(2);
 }
 
+// "up 12.3 kB a frame (compressed stream 12.1), down ...": the largest reasons by name.
+std::string transfers_of(const pipeline::RunSummary& summary, Crossing direction) {
+  std::uint64_t bytes = 0;
+  std::vector<const LedgerEntry*> rows;
+  for (const LedgerEntry& each : summary.transfers) {
+    if (each.direction != direction) continue;
+    bytes += each.bytes;
+    rows.push_back(&each);
+  }
+  const double per_frame = 1e-3 / static_cast<double>(summary.frames);
+  std::sort(rows.begin(), rows.end(), [](auto* a, auto* b) { return a->bytes > b->bytes; });
+  std::string reasons;
+  for (const LedgerEntry* row : rows) {
+    reasons += fmt::format("{}{} {:.2f}", reasons.empty() ? "" : ", ", row->reason,
+                           static_cast<double>(row->bytes) * per_frame);
+  }
+  return fmt::format("{} {:.2f} kB a frame{}", direction == Crossing::kUp ? "up" : "down",
+                     static_cast<double>(bytes) * per_frame,
+                     reasons.empty() ? "" : " (" + reasons + ")");
+}
+
+std::string gpu_text(const pipeline::RunSummary& summary) {
+  const pipeline::GpuUse& gpu = *summary.gpu;
+  std::string text = fmt::format("\n  ledger: {}; {}\n", transfers_of(summary, Crossing::kUp),
+                                 transfers_of(summary, Crossing::kDown));
+  text += fmt::format(
+      "  cuda:{}: kernels {:.0f}% of the time, NVDEC {:.0f}%; {} of {} in use at most, {} of that "
+      "ours (peak {}, {} cached, {:.0f}% lost to rounding); {} allocations after warm-up\n",
+      gpu.device, gpu.mean_sm_percent, gpu.mean_decoder_percent, format_bytes(gpu.peak_used_bytes),
+      format_bytes(gpu.total_bytes), format_bytes(static_cast<std::int64_t>(gpu.memory.in_use)),
+      format_bytes(static_cast<std::int64_t>(gpu.memory.peak)),
+      format_bytes(static_cast<std::int64_t>(gpu.memory.cached)), 100 * gpu.memory.fragmentation,
+      gpu.allocations_when_steady);
+  if (gpu.leaks) {
+    text += fmt::format("  warning: GPU memory grew steadily, by {} an hour; please report it\n",
+                        format_bytes(static_cast<std::int64_t>(gpu.slope_bytes_per_hour)));
+  }
+  return text;
+}
+
 std::string stage_times(const pipeline::StageTimes& stages) {
   Table table({"stage", "p50 ms", "p95 ms", "mean ms"});
   const auto add = [&table](const char* name, const pipeline::LatencyHistogram& times) {
@@ -143,6 +184,13 @@ std::string progress_json(const pipeline::Progress& progress) {
     text += fmt::format(R"(,"expected_frames":{})", progress.expected_frames);
   if (const double left = remaining_seconds(progress); left >= 0)
     text += fmt::format(R"(,"eta_seconds":{:.1f})", left);
+  if (const auto& gpu = progress.gpu) {
+    text += fmt::format(
+        R"(,"gpu":{{"used_bytes":{},"ours_bytes":{},"cached_bytes":{},"sm_percent":{:.1f},)"
+        R"("decoder_percent":{:.1f},"allocations_when_steady":{}}})",
+        gpu->used_bytes, gpu->memory.in_use, gpu->memory.cached, gpu->mean_sm_percent,
+        gpu->mean_decoder_percent, gpu->allocations_when_steady);
+  }
   return text +
          fmt::format(
              R"(,"streams":{{"running":{},"waiting":{},"done":{}}},"ms_per_frame":{{"decode":{:.3f},)"
@@ -157,7 +205,8 @@ std::string summary_text(const pipeline::RunSummary& summary,
   std::string text = totals(summary) + "\n\n";
   const std::string objects = objects_by_class(summary, labels);
   if (!objects.empty()) text += objects + "\n";
-  return text + stage_times(summary.stages);
+  text += stage_times(summary.stages);
+  return summary.gpu && summary.frames > 0 ? text + gpu_text(summary) : text;
 }
 
 ProgressReporter::ProgressReporter(ProgressMode mode, std::function<pipeline::Progress()> sample)

@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/interrupt.h"
+#include "cli/ledger_report.h"
 #include "cli/progress.h"
 #include "cli/settings_flags.h"
 #include "core/log.h"
@@ -90,6 +91,7 @@ int run(const Arguments& arguments, const Settings& settings) {
   const pipeline::Job job = pipeline::make_job(options);
   if (mode == ProgressMode::kTerminal) fmt::print(stderr, "\r\x1b[K");
   stoppable.set(job.pipeline.get());
+  LedgerReport ledger(options.ledger);
   pipeline::RunSummary summary;
   {
     const ProgressReporter progress(mode, [&job] { return job.pipeline->progress(); });
@@ -97,6 +99,7 @@ int run(const Arguments& arguments, const Settings& settings) {
   }
   stoppable.set(nullptr);
   report(summary, job, wrote_nothing);
+  ledger.finish(summary);
   return summary.exit_code();
 }
 

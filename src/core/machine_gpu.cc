@@ -1,40 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks the NVIDIA driver what it has through libcuda and libnvidia-ml, opened by name. Only calls
 // that have kept their signature since CUDA 3 are used, so any driver answers.
-#include <dlfcn.h>
-
 #include <array>
 #include <memory>
 
 #include <fmt/format.h>
 
 #include "core/machine.h"
+#include "core/shared_library.h"
 
 namespace peregrine {
 namespace {
-
-class Library {
- public:
-  explicit Library(const char* name) : handle_(dlopen(name, RTLD_NOW | RTLD_LOCAL)) {
-    if (!handle_) error_ = dlerror();
-  }
-  ~Library() {
-    if (handle_) dlclose(handle_);
-  }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  explicit operator bool() const { return handle_ != nullptr; }
-  const std::string& error() const { return error_; }
-  template <typename Function>
-  Function* find(const char* name) const {
-    return reinterpret_cast<Function*>(dlsym(handle_, name));
-  }
-
- private:
-  void* handle_;
-  std::string error_;
-};
 
 // CUresult and CUdevice are ints in the driver's ABI; 0 is success.
 using CuInit = int(unsigned);
@@ -48,14 +24,14 @@ using CuGetErrorString = int(int, const char**);
 constexpr int kComputeCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 constexpr int kComputeCapabilityMinor = 76;
 
-std::string cuda_error(const Library& cuda, int code) {
+std::string cuda_error(const SharedLibrary& cuda, int code) {
   const char* text = nullptr;
   if (auto* describe = cuda.find<CuGetErrorString>("cuGetErrorString")) describe(code, &text);
   return text ? fmt::format("{} (CUDA error {})", text, code) : fmt::format("CUDA error {}", code);
 }
 
 std::string driver_version() {
-  const Library nvml("libnvidia-ml.so.1");
+  const SharedLibrary nvml("libnvidia-ml.so.1");
   if (!nvml) return "";
   auto* init = nvml.find<int()>("nvmlInit_v2");
   auto* version = nvml.find<int(char*, unsigned)>("nvmlSystemGetDriverVersion");
@@ -72,13 +48,13 @@ using NvmlDevice = void*;
 using NvmlClock = int(NvmlDevice, int kind, unsigned* mhz);
 constexpr int kSmClock = 1, kMemoryClock = 2;  // NVML_CLOCK_SM, NVML_CLOCK_MEM
 
-int clock_of(const Library& nvml, const char* function, NvmlDevice device, int kind) {
+int clock_of(const SharedLibrary& nvml, const char* function, NvmlDevice device, int kind) {
   unsigned mhz = 0;
   auto* ask = nvml.find<NvmlClock>(function);
   return ask && ask(device, kind, &mhz) == 0 ? static_cast<int>(mhz) : 0;
 }
 
-GpuInfo describe(const Library& cuda, int index) {
+GpuInfo describe(const SharedLibrary& cuda, int index) {
   GpuInfo gpu;
   gpu.index = index;
   int device = 0;
@@ -101,7 +77,7 @@ GpuInfo describe(const Library& cuda, int index) {
 
 GpuResources probe_gpus() {
   GpuResources found;
-  const Library cuda("libcuda.so.1");
+  const SharedLibrary cuda("libcuda.so.1");
   if (!cuda) {
     found.problem = "no NVIDIA driver: " + cuda.error();
     return found;
@@ -129,7 +105,7 @@ GpuResources probe_gpus() {
 GpuClocks probe_gpu_clocks(int index) {
   GpuClocks clocks;
   clocks.driver_version = driver_version();
-  const Library nvml("libnvidia-ml.so.1");
+  const SharedLibrary nvml("libnvidia-ml.so.1");
   if (!nvml) return clocks;
   auto* init = nvml.find<int()>("nvmlInit_v2");
   auto* shutdown = nvml.find<int()>("nvmlShutdown");
@@ -153,7 +129,7 @@ GpuClocks probe_gpu_clocks(int index) {
 }
 
 LibraryProbe probe_library(const char* name, const char* version_function) {
-  const Library library(name);
+  const SharedLibrary library(name);
   if (!library) return {.found = false, .version = 0, .problem = library.error()};
   LibraryProbe probe{.found = true, .version = 0, .problem = ""};
   if (version_function) {

@@ -99,4 +99,17 @@ compiler::PlanIdentity gpu_identity(int device);
 /// Whether this build has an engine for NVIDIA GPUs.
 bool has_cuda_engine();
 
+/// What this process holds of a GPU's memory by its own allocations (engines, buffers, the pool of
+/// pictures). The decoders' surfaces are the driver's.
+struct GpuMemory {
+  std::size_t in_use = 0, cached = 0, peak = 0;  ///< bytes
+  double fragmentation = 0;                      ///< share of pooled bytes lost to size classes
+  std::uint64_t device_allocations = 0;          ///< none after warm-up
+};
+/// All zero in a build without CUDA.
+GpuMemory gpu_memory(int device);
+/// Most memory of the GPU that may be in use when this process allocates or opens a decoder; 0: no
+/// limit. Nothing in a build without CUDA.
+void limit_gpu_memory(int device, std::size_t bytes);
+
 }  // namespace peregrine::engine

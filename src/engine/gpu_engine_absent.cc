@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/machine.h"
+#include "core/transfer_audit.h"
 #include "engine/gpu_engine.h"
 #include "peregrine/error.h"
 
@@ -29,4 +30,9 @@ std::unique_ptr<GpuEngine> load_plan(compiler::Plan, const std::string&, int) { 
 
 compiler::PlanIdentity gpu_identity(int) { refuse(); }
 
+GpuMemory gpu_memory(int) { return {}; }
+void limit_gpu_memory(int, std::size_t) {}
+
 }  // namespace peregrine::engine
+
+std::unique_ptr<peregrine::TransferAudit> peregrine::audit_transfers() { engine::refuse(); }

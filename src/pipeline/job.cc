@@ -99,6 +99,13 @@ struct LoadedModel {
   std::string description;
 };
 
+// Before anything is allocated there.
+void limit_memory(const JobOptions& options) {
+  const int gpu =
+      options.device.starts_with("cuda") ? engine::parse_cuda_device(options.device) : 0;
+  engine::limit_gpu_memory(gpu, static_cast<std::size_t>(options.vram_limit_bytes));
+}
+
 // The engine knows the shapes that the file leaves open, so the task is settled after it is
 // compiled.
 LoadedModel load_model(const std::string& path, const vision::TaskOverrides& overrides,
@@ -113,6 +120,7 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   engine_options.progress = options.build_progress;
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
+  if (options.device != "cpu") limit_memory(options);
   loaded.engine = engine::make_engine(path, options.device, engine_options);
   if (const auto* gpu = dynamic_cast<const engine::GpuEngine*>(loaded.engine.get())) {
     loaded.engine = gpu->on_device();
@@ -199,6 +207,7 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   if (on_gpu) {
     plan_surfaces(options, at_once, job.engine->device().index, pipeline_options, source_options);
     pipeline_options.make_picture_download = vision::make_picture_download;
+    pipeline_options.gpu = job.engine->device().index;
   }
 
   std::vector<StreamSpec> streams;

@@ -37,6 +37,7 @@ struct JobOptions {
       reid_model;  ///< path of an ONNX file or a plan; embeddings are computed when it is given
   int reid_batch = 16;                                    ///< object crops in one inference
   std::string jsonl, mot, coco, annotate, contact_sheet;  ///< output paths; empty: not written
+  std::string ledger;                                     ///< a path, "audit", or empty
   int bit_rate = 0;  ///< of annotated video, bit/s; 0: chosen by picture size
 };
 

@@ -139,6 +139,7 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.coco = settings.output.coco;
   options.annotate = settings.output.annotate;
   options.contact_sheet = settings.output.contact_sheet;
+  options.ledger = settings.output.ledger;
   options.bit_rate = settings.output.bit_rate;
   return options;
 }

@@ -26,6 +26,10 @@ int RunSummary::exit_code() const {
   return any_answers ? kPartial : peregrine::exit_code(failed->error->code());
 }
 
+namespace {
+constexpr std::int64_t kWarmUpFrames = 64;  // of each stream
+}  // namespace
+
 class Pipeline::Impl {
  public:
   Impl(PipelineOptions options, std::vector<StreamSpec> streams,
@@ -57,12 +61,19 @@ class Pipeline::Impl {
   }
 
   RunSummary run() {
+    const std::vector<LedgerEntry> before = Ledger::snapshot();
     Stopwatch watch;
+    if (options_.gpu >= 0) {
+      const std::lock_guard lock(mutex_);
+      gpu_watch_.emplace(options_.gpu, [this] { return is_steady(); });
+    }
     start_workers();
     start_lanes();
     wait_for_lanes();
     finish_workers();
     RunSummary summary = summarize(watch.seconds());
+    summary.transfers = Ledger::difference(before, Ledger::snapshot());
+    if (gpu_watch_) summary.gpu = gpu_watch_->use();
     finish_sinks(summary);
     return summary;
   }
@@ -95,6 +106,7 @@ class Pipeline::Impl {
                            : progress.streams_waiting);
     }
     if (!length_known) progress.expected_frames = 0;
+    if (gpu_watch_) progress.gpu = gpu_watch_->use();
     if (progress.frames > 0) {
       const double per_frame_ms = 1e3 / static_cast<double>(progress.frames);
       progress.decode_ms = decode_seconds * per_frame_ms;
@@ -126,6 +138,14 @@ class Pipeline::Impl {
       lane->start(make_embedder_ ? make_embedder_() : nullptr);
       active_.push_back(lane.get());
     }
+  }
+
+  // Every stream has run for a while: engines, decoders and pools have what they need.
+  bool is_steady() const {
+    const std::lock_guard lock(mutex_);
+    return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
+      return lane->finished() || lane->frames() >= kWarmUpFrames;
+    });
   }
 
   bool all_done_locked() const {
@@ -357,6 +377,7 @@ class Pipeline::Impl {
 
   std::vector<std::unique_ptr<StageTimes>> worker_stages_;
   std::vector<std::thread> workers_;
+  std::optional<GpuWatch> gpu_watch_;
   std::atomic<int> busy_workers_{0};
   std::atomic<std::int64_t> preprocess_nanoseconds_{0}, infer_nanoseconds_{0},
       postprocess_nanoseconds_{0};

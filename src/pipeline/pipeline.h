@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "core/ledger.h"
 #include "output/sink.h"
 #include "peregrine/engine.h"
 #include "peregrine/error.h"
+#include "pipeline/gpu_watch.h"
 #include "pipeline/latency_histogram.h"
 #include "track/tracker.h"
 #include "video/source.h"
@@ -41,6 +43,7 @@ struct PipelineOptions {
   /// Makes what brings frames to the host for sinks that want pictures; null where they are there.
   /// Called once a stream that has such sinks.
   std::function<std::function<Frame(const Frame&)>()> make_picture_download;
+  int gpu = -1;  ///< the GPU that is watched while this runs; -1: none
   /// How long a batch that is not full waits for more frames while others run.
   std::chrono::microseconds max_delay{0};
 };
@@ -70,7 +73,9 @@ struct RunSummary {
   std::int64_t frames = 0;
   double seconds = 0;
   bool interrupted = false;
-  std::vector<std::string> outputs;  ///< paths written
+  std::vector<std::string> outputs;    ///< paths written
+  std::vector<LedgerEntry> transfers;  ///< between host and GPU, while it ran
+  std::optional<GpuUse> gpu;
   /// What stopped every stream (an engine or a sink that failed); stream errors are in `streams`.
   std::optional<Error> fatal;
   /// 0 when every stream is whole, 130 interrupted, 6 when some answers are missing, else that of
@@ -85,6 +90,7 @@ struct Progress {
   int streams_running = 0, streams_waiting = 0, streams_done = 0;
   double seconds = 0;
   double decode_ms = 0, preprocess_ms = 0, infer_ms = 0, postprocess_ms = 0;  ///< means a frame
+  std::optional<GpuUse> gpu;
 };
 
 /// Wires source -> preprocess -> engine -> task -> tracker -> sinks for any number of streams.

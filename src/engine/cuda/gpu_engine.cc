@@ -6,6 +6,7 @@
 #include "compiler/plan_cache.h"
 #include "compiler/plan_file.h"
 #include "compiler/tactic_cache.h"
+#include "core/cuda/memory.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "engine/cuda/host_engine.h"
@@ -72,6 +73,13 @@ cuda::BuildOptions options_of(const BuildRequest& request, compiler::TacticCache
 }  // namespace
 
 bool has_cuda_engine() { return true; }
+
+GpuMemory gpu_memory(int device) {
+  const cuda::MemoryStats stats = cuda::memory_stats(device);
+  return {stats.in_use, stats.cached, stats.peak, stats.fragmentation, stats.device_allocations};
+}
+
+void limit_gpu_memory(int device, std::size_t bytes) { cuda::set_memory_limit(device, bytes); }
 
 compiler::PlanIdentity gpu_identity(int device) {
   return cuda::machine_identity(usable_gpu(device));

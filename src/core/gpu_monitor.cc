@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/gpu_monitor.h"
+
+#include "core/shared_library.h"
+
+namespace peregrine {
+
+// nvmlDevice_t is a pointer, nvmlReturn_t an int, 0 is success.
+struct GpuMonitor::Driver {
+  using Device = void*;
+  struct Memory {  // nvmlMemory_t
+    unsigned long long total, free, used;
+  };
+  struct Utilization {  // nvmlUtilization_t
+    unsigned gpu, memory;
+  };
+
+  SharedLibrary nvml{"libnvidia-ml.so.1"};
+  Device device = nullptr;
+  bool started = false;
+
+  explicit Driver(int index) {
+    auto* init = nvml.find<int()>("nvmlInit_v2");
+    auto* get = nvml.find<int(unsigned, Device*)>("nvmlDeviceGetHandleByIndex_v2");
+    started = init && get && init() == 0;
+    if (started && get(static_cast<unsigned>(index), &device) != 0) device = nullptr;
+  }
+  ~Driver() {
+    auto* shutdown = nvml.find<int()>("nvmlShutdown");
+    if (started && shutdown) shutdown();
+  }
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+};
+
+GpuMonitor::GpuMonitor(int index) : driver_(std::make_unique<Driver>(index)) {}
+GpuMonitor::~GpuMonitor() = default;
+
+GpuSample GpuMonitor::sample() const {
+  GpuSample sample;
+  const auto device = driver_->device;
+  if (!device) return sample;
+  const SharedLibrary& nvml = driver_->nvml;
+  Driver::Memory memory{};
+  auto* ask_memory = nvml.find<int(Driver::Device, Driver::Memory*)>("nvmlDeviceGetMemoryInfo");
+  if (ask_memory && ask_memory(device, &memory) == 0) {
+    sample.used_bytes = static_cast<std::int64_t>(memory.used);
+    sample.total_bytes = static_cast<std::int64_t>(memory.total);
+  }
+  Driver::Utilization use{};
+  auto* ask_use =
+      nvml.find<int(Driver::Device, Driver::Utilization*)>("nvmlDeviceGetUtilizationRates");
+  if (ask_use && ask_use(device, &use) == 0) sample.sm_percent = static_cast<int>(use.gpu);
+  unsigned decoder = 0, period = 0;
+  auto* ask_decoder =
+      nvml.find<int(Driver::Device, unsigned*, unsigned*)>("nvmlDeviceGetDecoderUtilization");
+  if (ask_decoder && ask_decoder(device, &decoder, &period) == 0) {
+    sample.decoder_percent = static_cast<int>(decoder);
+  }
+  return sample;
+}
+
+}  // namespace peregrine
