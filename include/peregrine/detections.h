@@ -14,9 +14,9 @@ namespace peregrine {
 /// Corners in source pixels, `x1 <= x2`, `y1 <= y2`; pixel centres lie at half-integers.
 struct Box {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
-  float width() const { return x2 - x1; }
-  float height() const { return y2 - y1; }
-  float area() const { return width() * height(); }
+  constexpr float width() const { return x2 - x1; }
+  constexpr float height() const { return y2 - y1; }
+  constexpr float area() const { return width() * height(); }
   friend bool operator==(const Box&, const Box&) = default;
 };
 

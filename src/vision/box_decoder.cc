@@ -3,11 +3,7 @@
 // keypoints or angles of what was kept.
 #include "vision/decoders.h"
 
-#include <limits>
-
-#include <fmt/format.h>
-
-#include "peregrine/error.h"
+#include "vision/box_layout.h"
 #include "vision/box_tasks.h"
 #include "vision/candidates.h"
 #include "vision/decode_segment.h"
@@ -18,30 +14,11 @@ namespace {
 
 class BoxDecoder final : public OutputDecoder {
  public:
-  BoxDecoder(const TaskSpec& spec, const DecodeOptions& options) : spec_(spec), options_(options) {
-    filter_.confidence = options.confidence;
-    if (!options.classes.empty()) {
-      filter_.allowed.assign(static_cast<std::size_t>(spec.class_count), 0);
-      for (const int class_id : options.classes) {
-        if (class_id < 0 || class_id >= spec.class_count) {
-          throw Error(ErrorCode::kInvalidArgument,
-                      fmt::format("class {} is not one of the model's {} (0 to {})", class_id,
-                                  spec.class_count, spec.class_count - 1));
-        }
-        filter_.allowed[static_cast<std::size_t>(class_id)] = 1;
-      }
-    }
-    // Channels before the task's own: box, then scores (and objectness), or score and class.
-    const int scores = spec.head == Head::kYoloV10  ? 2
-                       : spec.head == Head::kYoloV5 ? 1 + spec.class_count
-                                                    : spec.class_count;
-    extra_channel_ = 4 + scores;
-    channels_ =
-        extra_channel_ + (spec.task == Task::kObb       ? 1
-                          : spec.task == Task::kSegment ? spec.mask_coefficients
-                          : spec.task == Task::kPose    ? spec.keypoint_count * spec.keypoint_values
-                                                        : 0);
-  }
+  BoxDecoder(const TaskSpec& spec, const DecodeOptions& options)
+      : spec_(spec),
+        options_(options),
+        layout_(box_layout(spec)),
+        filter_(candidate_filter(spec, options)) {}
 
   void decode(std::span<const TensorView> outputs, int item, const Letterbox& letterbox,
               FrameResult& result) override {
@@ -63,8 +40,11 @@ class BoxDecoder final : public OutputDecoder {
       if (!(box.area() > 0)) continue;  // lies in the padding
       add(box, c, out);
       if (spec_.task == Task::kPose) {
-        append_keypoints(raw, at(candidates_.anchors, c), extra_channel_, spec_, letterbox,
-                         out.keypoints);
+        for (int k = 0; k < spec_.keypoint_count; ++k) {
+          const int channel = layout_.extra_channel + k * spec_.keypoint_values;
+          out.keypoints.push_back(read_keypoint(raw, at(candidates_.anchors, c), channel,
+                                                spec_.keypoint_values, letterbox));
+        }
       } else if (masks) {
         read_coefficients(raw, at(candidates_.anchors, c));
         out.masks.push_back(
@@ -81,33 +61,14 @@ class BoxDecoder final : public OutputDecoder {
 
   RawBoxes open(std::span<const TensorView> outputs, int item) const {
     const TensorView& output = output_at(outputs, spec_.boxes_output, 3, item);
-    const bool channels_first = spec_.head == Head::kYoloV8;
-    const std::int64_t channels = output.shape[channels_first ? 1 : 2];
-    const std::int64_t anchors = output.shape[channels_first ? 2 : 1];
-    if (channels != channels_) {
-      throw Error(
-          ErrorCode::kInvalidShape,
-          fmt::format("the model's output {} has {} channels where task {} with {} classes has {}; "
-                      "name the right task with --task or the right classes with --labels",
-                      to_string(output.shape), channels, to_string(spec_.task), spec_.class_count,
-                      channels_));
-    }
-    RawBoxes raw;
-    raw.data = output.as<float>() + item * channels * anchors;
-    raw.anchors = static_cast<int>(anchors);
-    raw.channels = static_cast<int>(channels);
-    raw.anchor_stride = channels_first ? 1 : channels;
-    raw.channel_stride = channels_first ? anchors : 1;
+    RawBoxes raw = raw_boxes(spec_, layout_, output.as<float>(), output.shape);
+    raw.data += item * (output.shape[1] * output.shape[2]);
     return raw;
   }
 
   Prototypes open_prototypes(std::span<const TensorView> outputs, int item) const {
     const TensorView& output = output_at(outputs, spec_.prototypes_output, 4, item);
-    if (output.shape[1] != spec_.mask_coefficients || output.size() == 0) {
-      throw Error(ErrorCode::kInvalidShape,
-                  fmt::format("the model's mask prototypes {} do not go with {} coefficients",
-                              to_string(output.shape), spec_.mask_coefficients));
-    }
+    check_prototypes(spec_, output.shape);
     Prototypes prototypes;
     prototypes.count = static_cast<int>(output.shape[1]);
     prototypes.height = static_cast<int>(output.shape[2]);
@@ -128,33 +89,26 @@ class BoxDecoder final : public OutputDecoder {
   void read_boxes(const RawBoxes& raw) {
     boxes_.clear();
     for (const int anchor : candidates_.anchors) {
-      const float a = raw.at(anchor, 0), b = raw.at(anchor, 1);
-      const float c = raw.at(anchor, 2), d = raw.at(anchor, 3);
-      boxes_.push_back(spec_.head == Head::kYoloV10
-                           ? Box{a, b, c, d}
-                           : Box{a - c / 2, b - d / 2, a + c / 2, b + d / 2});
+      boxes_.push_back(spec_.head == Head::kYoloV10 ? read_corners(raw, anchor)
+                                                    : read_centred(raw, anchor));
     }
   }
 
   void read_oriented_boxes(const RawBoxes& raw) {
     oriented_.clear();
     for (const int anchor : candidates_.anchors) {
-      oriented_.push_back(read_oriented(raw, anchor, extra_channel_));
+      oriented_.push_back(read_oriented(raw, anchor, layout_.extra_channel));
     }
   }
 
   void read_coefficients(const RawBoxes& raw, int anchor) {
     coefficients_.clear();
     for (int k = 0; k < spec_.mask_coefficients; ++k) {
-      coefficients_.push_back(raw.at(anchor, extra_channel_ + k));
+      coefficients_.push_back(raw.at(anchor, layout_.extra_channel + k));
     }
   }
 
-  // What the graph has suppressed itself is only put in order: nothing overlaps too much.
-  float threshold() const {
-    constexpr float kNever = std::numeric_limits<float>::infinity();
-    return spec_.head == Head::kYoloV10 ? kNever : options_.iou;
-  }
+  float threshold() const { return suppression_threshold(spec_, options_); }
   std::span<const int> keep() {
     return suppressor_.suppress(boxes_, candidates_.scores, candidates_.classes, threshold(),
                                 options_.max_detections);
@@ -181,9 +135,8 @@ class BoxDecoder final : public OutputDecoder {
 
   const TaskSpec spec_;
   const DecodeOptions options_;
-  CandidateFilter filter_;
-  int extra_channel_ = 0;  // first channel that belongs to the task: coefficients, keypoints, angle
-  int channels_ = 0;
+  const BoxLayout layout_;
+  const CandidateFilter filter_;
   Candidates candidates_;
   std::vector<Box> boxes_;  // of the candidates, in model input pixels
   std::vector<OrientedBox> oriented_;

@@ -16,7 +16,7 @@ struct RawBoxes {
   int channels = 0;
   std::ptrdiff_t anchor_stride = 0, channel_stride = 0;  ///< in floats
 
-  float at(int anchor, int channel) const {
+  constexpr float at(int anchor, int channel) const {
     return data[anchor * anchor_stride + channel * channel_stride];
   }
 };

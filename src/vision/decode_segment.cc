@@ -2,56 +2,23 @@
 #include "vision/decode_segment.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "vision/run_writer.h"
 
 namespace peregrine::vision {
-namespace {
-
-/// Collects runs of equal pixels; the first run counts zeros and may be empty.
-class RunWriter {
- public:
-  explicit RunWriter(std::vector<std::uint32_t>& counts) : counts_(counts) {}
-  void add(bool value, std::int64_t pixels) {
-    if (pixels == 0) return;
-    if (value != value_) {
-      counts_.push_back(run_);
-      run_ = 0;
-      value_ = value;
-    }
-    run_ += static_cast<std::uint32_t>(pixels);
-  }
-  void finish() { counts_.push_back(run_); }
-
- private:
-  std::vector<std::uint32_t>& counts_;
-  std::uint32_t run_ = 0;
-  bool value_ = false;
-};
-
-float between(float a, float b, float weight) { return a + (b - a) * weight; }
-
-}  // namespace
-
-void MaskDecoder::map_axis(float low, float high, int source_size, float scale, float pad,
-                           float cells_per_input, int cell_count, Axis& axis) {
-  // Pixel p is inside when low <= p + 0.5 < high.
-  axis.begin = std::clamp(static_cast<int>(std::ceil(low - 0.5f)), 0, source_size);
-  axis.end = std::clamp(static_cast<int>(std::ceil(high - 0.5f)), axis.begin, source_size);
-  const auto count = static_cast<std::size_t>(axis.end - axis.begin);
-  axis.cell.resize(count);
-  axis.weight.resize(count);
+void MaskDecoder::touch(const MaskAxis& axis, Touched& touched) {
+  const auto count = static_cast<std::size_t>(axis.size());
+  touched.cell.resize(count);
+  touched.weight.resize(count);
   if (count == 0) return;
   for (std::size_t i = 0; i < count; ++i) {
-    const double in_input = (axis.begin + static_cast<double>(i) + 0.5) * scale + pad;
-    const double place = std::clamp(in_input * cells_per_input - 0.5, 0.0, cell_count - 1.0);
-    // The last cell is reached as the right end of the one before it, so that a next one exists.
-    const int cell = std::min(static_cast<int>(place), std::max(cell_count - 2, 0));
-    axis.cell[i] = cell;
-    axis.weight[i] = static_cast<float>(place - cell);
+    const MaskAxis::Place place = axis.at(axis.begin + static_cast<int>(i));
+    touched.cell[i] = place.cell;
+    touched.weight[i] = place.weight;
   }
-  axis.first_cell = axis.cell.front();
-  axis.cells = std::min(axis.cell.back() + 2, cell_count) - axis.first_cell;
-  for (int& cell : axis.cell) cell -= axis.first_cell;
+  touched.first_cell = touched.cell.front();
+  touched.cells = std::min(touched.cell.back() + 2, axis.cell_count) - touched.first_cell;
+  for (int& cell : touched.cell) cell -= touched.first_cell;
 }
 
 void MaskDecoder::compute_logits(const Prototypes& prototypes,
@@ -80,29 +47,28 @@ Mask MaskDecoder::decode(const Prototypes& prototypes, std::span<const float> co
   Mask mask;
   mask.width = letterbox.source_width;
   mask.height = letterbox.source_height;
-  map_axis(box.x1, box.x2, mask.width, letterbox.scale_x, letterbox.pad_x,
-           static_cast<float>(prototypes.width) / static_cast<float>(input.width), prototypes.width,
-           x_);
-  map_axis(box.y1, box.y2, mask.height, letterbox.scale_y, letterbox.pad_y,
-           static_cast<float>(prototypes.height) / static_cast<float>(input.height),
-           prototypes.height, y_);
+  const MaskField field{input.width, input.height, prototypes.width, prototypes.height};
+  const MaskAxis x_axis = mask_columns(field, box, letterbox);
+  const MaskAxis y_axis = mask_rows(field, box, letterbox);
   RunWriter runs(mask.counts);
   const std::int64_t height = mask.height;
-  if (x_.begin == x_.end || y_.begin == y_.end) {
+  if (x_axis.size() == 0 || y_axis.size() == 0) {
     runs.add(false, height * mask.width);
     runs.finish();
     return mask;
   }
+  touch(x_axis, x_);
+  touch(y_axis, y_);
   compute_logits(prototypes, coefficients);
   const auto rows = static_cast<std::size_t>(y_.cells);
   column_.resize(rows);
-  runs.add(false, height * x_.begin);
-  for (int x = x_.begin; x < x_.end; ++x) {
-    const auto i = static_cast<std::size_t>(x - x_.begin);
+  runs.add(false, height * x_axis.begin);
+  for (int x = x_axis.begin; x < x_axis.end; ++x) {
+    const auto i = static_cast<std::size_t>(x - x_axis.begin);
     const float* left = logits_.data() + static_cast<std::size_t>(x_.cell[i]) * rows;
     const float* right = x_.cell[i] + 1 < x_.cells ? left + rows : left;
     for (std::size_t r = 0; r < rows; ++r) column_[r] = between(left[r], right[r], x_.weight[i]);
-    runs.add(false, y_.begin);
+    runs.add(false, y_axis.begin);
     // Between two cells of one sign every pixel has that sign: most of a column goes in a few
     // steps.
     const std::size_t count = y_.cell.size();
@@ -118,9 +84,9 @@ Mask MaskDecoder::decode(const Prototypes& prototypes, std::span<const float> co
       }
       p = end;
     }
-    runs.add(false, height - y_.end);
+    runs.add(false, height - y_axis.end);
   }
-  runs.add(false, height * (mask.width - x_.end));
+  runs.add(false, height * (mask.width - x_axis.end));
   runs.finish();
   return mask;
 }

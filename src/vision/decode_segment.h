@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "vision/letterbox.h"
+#include "vision/mask_axis.h"
 
 namespace peregrine::vision {
 
@@ -27,18 +28,16 @@ class MaskDecoder {
               const Letterbox& letterbox, const InputSpec& input);
 
  private:
-  // Where the centres of source pixels [begin, end) of one axis lie between prototype cells.
-  struct Axis {
-    int begin = 0, end = 0;
-    int first_cell = 0, cells = 0;  // that the pixels touch
-    std::vector<int> cell;          // relative to first_cell, by pixel - begin
-    std::vector<float> weight;      // of the next cell
+  // Cells that the pixels of an axis touch; `cell` is relative to the first.
+  struct Touched {
+    int first_cell = 0, cells = 0;
+    std::vector<int> cell;
+    std::vector<float> weight;  // of the next cell
   };
-  static void map_axis(float low, float high, int source_size, float scale, float pad,
-                       float cells_per_input, int cell_count, Axis& axis);
+  static void touch(const MaskAxis& axis, Touched& touched);
   void compute_logits(const Prototypes& prototypes, std::span<const float> coefficients);
 
-  Axis x_, y_;
+  Touched x_, y_;
   std::vector<float> row_;     // logits of one row of cells
   std::vector<float> logits_;  // column-major over the touched cells
   std::vector<float> column_;  // logits along one source column

@@ -36,20 +36,6 @@ ResampleJob normalising_job(const InputSpec& input) {
 
 }  // namespace
 
-void Letterbox::point_to_source(float& x, float& y) const {
-  x = (x - pad_x) / scale_x;
-  y = (y - pad_y) / scale_y;
-}
-
-Box Letterbox::to_source(const Box& box) const {
-  Box out = box;
-  point_to_source(out.x1, out.y1);
-  point_to_source(out.x2, out.y2);
-  const auto right = static_cast<float>(source_width), bottom = static_cast<float>(source_height);
-  return {std::clamp(out.x1, 0.0f, right), std::clamp(out.y1, 0.0f, bottom),
-          std::clamp(out.x2, 0.0f, right), std::clamp(out.y2, 0.0f, bottom)};
-}
-
 ResampleJob picture_job(int source_width, int source_height, const InputSpec& input) {
   check_sizes(source_width, source_height, input);
   ResampleJob job = normalising_job(input);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "peregrine/detections.h"
 #include "vision/resample.h"
 #include "vision/task_spec.h"
@@ -16,8 +18,20 @@ struct Letterbox {
                                ///< where kCenterCrop cuts it
   int source_width = 0, source_height = 0;
 
-  Box to_source(const Box& box) const;  ///< clipped to the source
-  void point_to_source(float& x, float& y) const;
+  // In the header, and constexpr, for device code too.
+  constexpr void point_to_source(float& x, float& y) const {
+    x = (x - pad_x) / scale_x;
+    y = (y - pad_y) / scale_y;
+  }
+  /// Clipped to the source.
+  constexpr Box to_source(const Box& box) const {
+    Box out = box;
+    point_to_source(out.x1, out.y1);
+    point_to_source(out.x2, out.y2);
+    const auto right = static_cast<float>(source_width), bottom = static_cast<float>(source_height);
+    return {std::clamp(out.x1, 0.0f, right), std::clamp(out.y1, 0.0f, bottom),
+            std::clamp(out.x2, 0.0f, right), std::clamp(out.y2, 0.0f, bottom)};
+  }
 };
 
 /// What becomes of a `source_width` x `source_height` picture, on every device: its place in the

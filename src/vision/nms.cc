@@ -2,10 +2,9 @@
 #include "vision/nms.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "peregrine/error.h"
+#include "vision/overlap.h"
 
 namespace peregrine::vision {
 namespace {
@@ -15,12 +14,6 @@ void check_sizes(std::size_t boxes, std::size_t scores, std::size_t classes) {
   throw Error(ErrorCode::kInvalidShape, "suppression got " + std::to_string(boxes) + " boxes, " +
                                             std::to_string(scores) + " scores and " +
                                             std::to_string(classes) + " classes");
-}
-
-// Unsigned integers that order as the floats do, the highest score first.
-std::uint32_t falling_key(float score) {
-  const auto bits = std::bit_cast<std::uint32_t>(score);
-  return bits & 0x80000000u ? bits : ~(bits | 0x80000000u);
 }
 
 int input_index(std::uint64_t entry) { return static_cast<int>(entry & 0xffffffffu); }
@@ -69,9 +62,7 @@ bool Suppressor::overlaps(const Block& block, const Box& box, float iou) {
   const float area = box.area();
   bool any = false;
   for (std::size_t i = 0; i < 8; ++i) {
-    const float width = std::min(block.x2[i], box.x2) - std::max(block.x1[i], box.x1);
-    const float height = std::min(block.y2[i], box.y2) - std::max(block.y1[i], box.y1);
-    const float common = (width > 0 ? width : 0) * (height > 0 ? height : 0);
+    const float common = common_area({block.x1[i], block.y1[i], block.x2[i], block.y2[i]}, box);
     any |= common / (block.area[i] + area - common) > iou;
   }
   return any;
@@ -143,31 +134,7 @@ std::span<const int> Suppressor::suppress_rotated(std::span<const OrientedBox> b
 }
 
 float prob_iou(const OrientedBox& a, const OrientedBox& b) {
-  // Covariance [xx xy; xy yy] of a uniform box (side^2 / 12) turned by its angle.
-  struct Covariance {
-    double xx, yy, xy;
-  };
-  const auto covariance = [](const OrientedBox& box) {
-    const double along = static_cast<double>(box.width) * box.width / 12;
-    const double across = static_cast<double>(box.height) * box.height / 12;
-    const double cosine = std::cos(box.angle), sine = std::sin(box.angle);
-    return Covariance{along * cosine * cosine + across * sine * sine,
-                      along * sine * sine + across * cosine * cosine,
-                      (along - across) * cosine * sine};
-  };
-  constexpr double kTiny = 1e-7;  // keeps boxes without area finite
-  const Covariance p = covariance(a), q = covariance(b);
-  const double xx = p.xx + q.xx, yy = p.yy + q.yy, xy = p.xy + q.xy;
-  const double dx = static_cast<double>(a.cx) - b.cx, dy = static_cast<double>(a.cy) - b.cy;
-  const double determinant = xx * yy - xy * xy + kTiny;
-  const double p_determinant = std::max(p.xx * p.yy - p.xy * p.xy, 0.0);
-  const double q_determinant = std::max(q.xx * q.yy - q.xy * q.xy, 0.0);
-  // Bhattacharyya distance of the two Gaussians.
-  const double apart = (yy * dx * dx + xx * dy * dy - 2 * xy * dx * dy) / determinant / 4;
-  const double unlike =
-      0.5 * std::log(determinant / (4 * std::sqrt(p_determinant * q_determinant) + kTiny) + kTiny);
-  const double distance = std::clamp(apart + unlike, kTiny, 100.0);
-  return static_cast<float>(1 - std::sqrt(1 - std::exp(-distance) + kTiny));
+  return prob_iou(gaussian_of(a), gaussian_of(b));
 }
 
 }  // namespace peregrine::vision

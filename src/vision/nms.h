@@ -53,9 +53,7 @@ class Suppressor {
   std::vector<int> kept_;
 };
 
-/// Overlap of two oriented boxes seen as Gaussians: 1 - Hellinger distance, in [0, 1] (Llerena et
-/// al., "Probabilistic Intersection-over-Union for training and evaluation of oriented object
-/// detectors", 2021).
+/// `prob_iou` of overlap.h.
 float prob_iou(const OrientedBox& a, const OrientedBox& b);
 
 }  // namespace peregrine::vision

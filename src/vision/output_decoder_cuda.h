@@ -17,13 +17,16 @@ class GpuOutputDecoder {
   virtual ~GpuOutputDecoder() = default;
   /// Enqueues the decoding of `letterboxes.size()` pictures and the way down of their results.
   /// `outputs`: device memory in the order of the engine's outputs, float32, packed, each
-  /// `[batch, ...]` with at least that many pictures; alive until the stream has come so far.
+  /// `[batch, ...]` with at least that many pictures; alive until the stream has come so far, of a
+  /// segmentation model until the answers have been read: masks that find no room in what is
+  /// copied ahead are computed when they are asked for.
   /// Allocates nothing, waits for nothing. Throws `Error(kInvalidArgument)`,
   /// `Error(kInvalidShape)`, `Error(kGpu)`.
   virtual void enqueue(std::span<const TensorView> outputs, std::span<const Letterbox> letterboxes,
                        StreamHandle stream) = 0;
-  /// The answer for picture `item` of that batch, once the caller has waited for the stream: fills
-  /// what `OutputDecoder::decode` fills. Throws `Error(kGpu)`.
+  /// The answer for picture `item` of that batch, once the caller has waited for the stream and
+  /// before the next batch: fills what `OutputDecoder::decode` fills. Throws
+  /// `Error(kInvalidArgument)` for a picture that the batch does not have, `Error(kGpu)`.
   virtual void read(int item, FrameResult& result) = 0;
 };
 

@@ -10,7 +10,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "engine/cuda/kernels/host_device.h"
+#include "core/host_device.h"
 #include "peregrine/tensor.h"
 
 namespace peregrine::cuda {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "engine/cuda/kernels/host_device.h"
+#include "core/host_device.h"
 
 namespace peregrine::cuda {
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <cuda_runtime_api.h>
+
+#include "vision/candidates.h"
+
+namespace peregrine::vision {
+
+/// The candidates of a batch in device memory, `anchors` places a picture, in any order: sorting
+/// the keys puts them in the order of `Suppressor`. What counts them starts at zero and is put back
+/// to zero by whoever has read it.
+struct CandidateLists {
+  std::uint64_t* keys = nullptr;    ///< falling_key(score) << 32 | anchor
+  std::int32_t* classes = nullptr;  ///< by anchor; of candidates only
+  std::uint32_t* counts = nullptr;  ///< by picture
+};
+
+/// Which anchors of a batch pass: `collect_yolov8` and its sisters of candidates.h.
+struct ScanParams {
+  RawBoxes raw;  ///< of picture 0
+  std::ptrdiff_t picture_stride = 0;
+  int class_count = 0;
+  float confidence = 0;
+  const std::uint8_t* allowed = nullptr;  ///< by class; null allows all
+  CandidateLists lists;
+  unsigned long long* mask_words = nullptr;  ///< set to zero when not null
+};
+
+/// Throws `Error(kGpu)`.
+void launch_scan(Head head, const ScanParams& params, int pictures, cudaStream_t stream);
+
+}  // namespace peregrine::vision

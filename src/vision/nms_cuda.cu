@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: Apache-2.0
+// One block a picture sorts its candidates, keeps greedily and writes the rows of its result.
+//
+// Candidates are taken in rounds: the best 2,048 that are left are selected, sorted in shared
+// memory and run through until enough are kept, so that any number of candidates takes the same
+// memory and the usual few take one round.
+#include "vision/nms_cuda.h"
+
+#include "engine/cuda/kernels/instructions.cuh"
+#include "engine/cuda/kernels/launch.h"
+#include "vision/box_tasks.h"
+#include "vision/nms.h"
+#include "vision/overlap.h"
+
+namespace peregrine::vision {
+namespace {
+
+constexpr unsigned kAll = 0xffffffffu;
+constexpr int kThreads = 1024, kWarps = kThreads / 32;
+constexpr int kChunk = 64;                 // candidates that are decided together
+constexpr int kLanes = kThreads / kChunk;  // threads a candidate
+constexpr int kBins = 2 * kThreads, kBinBits = 11;
+constexpr int kSharedKept = 512;
+
+struct Upright {
+  struct alignas(16) Geometry {
+    Box box;
+  };
+  static constexpr int kRound = 2048;
+
+  static __device__ Geometry read(const SuppressParams& p, const RawBoxes& raw, int anchor) {
+    return {p.corners ? read_corners(raw, anchor) : read_centred(raw, anchor)};
+  }
+  static __device__ bool overlap(const Geometry& kept, const Geometry& other, float iou) {
+    const float common = common_area(kept.box, other.box);
+    // Most meet nothing; the division would answer 0, or no number.
+    if (!(common > 0) && iou >= 0) return false;
+    return common / (kept.box.area() + other.box.area() - common) > iou;
+  }
+};
+
+struct Rotated {
+  using Geometry = Gaussian;
+  static constexpr int kRound = 1024;
+
+  static __device__ Geometry read(const SuppressParams& p, const RawBoxes& raw, int anchor) {
+    return gaussian_of(read_oriented(raw, anchor, p.extra_channel));
+  }
+  static __device__ bool overlap(const Geometry& kept, const Geometry& other, float iou) {
+    return prob_iou(kept, other) > iou;
+  }
+};
+
+template <typename Shape>
+struct Shared {
+  std::uint64_t keys[Shape::kRound];
+  union {
+    typename Shape::Geometry geometry[Shape::kRound];
+    std::uint32_t bins[kBins];  // of the selection, before geometry is read
+  };
+  typename Shape::Geometry kept_geometry[kSharedKept];
+  std::uint64_t kept_keys[kSharedKept];
+  std::uint64_t sums[kWarps + 1];
+  std::uint64_t lowest[kWarps], highest[kWarps];
+  std::uint64_t betters[kChunk];  // by candidate: those before it in the chunk that it overlaps
+  std::int32_t kept_classes[kSharedKept];
+  std::int32_t classes[Shape::kRound];
+  std::int32_t dropped[kChunk];
+  std::int32_t kept_count, filled, crossing, taken;
+};
+
+template <typename Shape>
+struct Kept {
+  typename Shape::Geometry* geometry;
+  std::uint64_t* keys;
+  std::int32_t* classes;
+};
+
+// Global scratch of a picture; a whole number of 16 bytes, as geometry is aligned.
+template <typename Shape>
+__host__ __device__ std::size_t scratch_bytes(int limit) {
+  constexpr std::size_t kEach =
+      sizeof(typename Shape::Geometry) + sizeof(std::uint64_t) + sizeof(std::int32_t);
+  return (static_cast<std::size_t>(limit) * kEach + 15) / 16 * 16;
+}
+
+template <typename Shape>
+__device__ Kept<Shape> kept_of(const SuppressParams& p, Shared<Shape>& s, int picture) {
+  if (p.limit <= kSharedKept) return {s.kept_geometry, s.kept_keys, s.kept_classes};
+  auto* geometry =
+      reinterpret_cast<typename Shape::Geometry*>(p.kept + picture * scratch_bytes<Shape>(p.limit));
+  const int limit = p.limit;
+  auto* keys = reinterpret_cast<std::uint64_t*>(geometry + limit);
+  return {geometry, keys, reinterpret_cast<std::int32_t*>(keys + limit)};
+}
+
+__device__ int thread() { return static_cast<int>(threadIdx.x); }
+__device__ int anchor_of(std::uint64_t key) { return static_cast<int>(key & 0xffffffffu); }
+__device__ float score_of(std::uint64_t key) {
+  return score_of_key(static_cast<std::uint32_t>(key >> 32));
+}
+__device__ std::uint64_t below(int bit) { return (std::uint64_t{1} << bit) - 1; }
+
+// Sum over the threads before this one; `total` over all.
+__device__ std::uint64_t sum_before(std::uint64_t value, std::uint64_t* sums,
+                                    std::uint64_t& total) {
+  const int lane = thread() % 32, warp = thread() / 32;
+  std::uint64_t upto = value;
+  for (int distance = 1; distance < 32; distance *= 2) {
+    const std::uint64_t other = __shfl_up_sync(kAll, upto, distance);
+    if (lane >= distance) upto += other;
+  }
+  __syncthreads();  // the last answer has been read
+  if (lane == 31) sums[warp] = upto;
+  __syncthreads();
+  if (warp == 0) {
+    const std::uint64_t own = sums[lane];
+    std::uint64_t all = own;
+    for (int distance = 1; distance < 32; distance *= 2) {
+      const std::uint64_t other = __shfl_up_sync(kAll, all, distance);
+      if (lane >= distance) all += other;
+    }
+    sums[lane] = all - own;
+    if (lane == 31) sums[kWarps] = all;
+  }
+  __syncthreads();
+  total = sums[kWarps];
+  return sums[warp] + upto - value;
+}
+
+// The keys above `last` that lie in [low, high]: their range.
+template <typename Shape>
+__device__ void find_range(Shared<Shape>& s, const std::uint64_t* keys, int count,
+                           std::uint64_t last, std::uint64_t& low, std::uint64_t& high) {
+  low = ~std::uint64_t{0}, high = 0;
+  for (int i = thread(); i < count; i += kThreads) {
+    if (keys[i] > last) low = min(low, keys[i]), high = max(high, keys[i]);
+  }
+  for (int distance = 16; distance > 0; distance /= 2) {
+    low = min(low, __shfl_xor_sync(kAll, low, distance));
+    high = max(high, __shfl_xor_sync(kAll, high, distance));
+  }
+  if (thread() % 32 == 0) s.lowest[thread() / 32] = low, s.highest[thread() / 32] = high;
+  __syncthreads();
+  for (int w = 0; w < kWarps; ++w) low = min(low, s.lowest[w]), high = max(high, s.highest[w]);
+}
+
+// A bound such that between half of `most` and `most` keys lie above `last` and up to it, or all
+// that are left. Histograms over ever narrower ranges: keys differ, so the range ends at one key.
+template <typename Shape>
+__device__ std::uint64_t select_bound(Shared<Shape>& s, const std::uint64_t* keys, int count,
+                                      std::uint64_t last, int most) {
+  std::uint64_t low, high;
+  find_range(s, keys, count, last, low, high);
+  int taken = 0;
+  for (;;) {
+    const int shift = max(0, 64 - __clzll(static_cast<long long>(high - low)) - kBinBits);
+    for (int b = thread(); b < kBins; b += kThreads) s.bins[b] = 0;
+    __syncthreads();
+    for (int i = thread(); i < count; i += kThreads) {
+      if (keys[i] >= low && keys[i] <= high) atomicAdd(&s.bins[(keys[i] - low) >> shift], 1u);
+    }
+    __syncthreads();
+    const int first = static_cast<int>(s.bins[2 * thread()]);
+    const int second = static_cast<int>(s.bins[2 * thread() + 1]);
+    std::uint64_t total;
+    const int before = taken + static_cast<int>(sum_before(
+                                   static_cast<std::uint64_t>(first + second), s.sums, total));
+    if (taken + static_cast<int>(total) <= most) return high;
+    // The bin in which `most` falls.
+    if (before <= most && most < before + first) {
+      s.crossing = 2 * thread(), s.taken = before;
+    } else if (before + first <= most && most < before + first + second) {
+      s.crossing = 2 * thread() + 1, s.taken = before + first;
+    }
+    __syncthreads();
+    taken = s.taken;
+    const std::uint64_t edge = low + (static_cast<std::uint64_t>(s.crossing) << shift);
+    if (taken > 0 && taken >= most / 2) return edge - 1;
+    high = min(high, edge + below(shift));
+    low = edge;
+  }
+}
+
+// The best keys above `last`, at most `most`, into shared memory in any order; their number.
+template <typename Shape>
+__device__ int take_round(Shared<Shape>& s, const std::uint64_t* keys, int count,
+                          std::uint64_t last, int most) {
+  if (last == 0 && count <= most) {
+    for (int i = thread(); i < count; i += kThreads) s.keys[i] = keys[i];
+    return count;
+  }
+  const std::uint64_t bound = select_bound(s, keys, count, last, most);
+  if (thread() == 0) s.filled = 0;
+  __syncthreads();
+  for (int i = thread(); i < count; i += kThreads) {
+    if (keys[i] > last && keys[i] <= bound) s.keys[atomicAdd(&s.filled, 1)] = keys[i];
+  }
+  __syncthreads();
+  return s.filled;
+}
+
+// Bitonic, rising. A warp's pairs of up to 32 apart lie in 64 keys that no other warp touches.
+template <typename Shape>
+__device__ void sort_round(Shared<Shape>& s, int count) {
+  int size = 64;
+  while (size < count) size *= 2;
+  for (int i = count + thread(); i < size; i += kThreads) s.keys[i] = ~std::uint64_t{0};
+  __syncthreads();
+  for (int length = 2; length <= size; length *= 2) {
+    for (int stride = length / 2; stride > 0; stride /= 2) {
+      if (thread() < size / 2) {
+        const int low = 2 * thread() - (thread() & (stride - 1)), high = low + stride;
+        const std::uint64_t a = s.keys[low], b = s.keys[high];
+        if ((a > b) == ((low & length) == 0)) s.keys[low] = b, s.keys[high] = a;
+      }
+      const int next = stride > 1 ? stride / 2 : length;
+      if (stride > 32 || next > 32) {
+        __syncthreads();
+      } else {
+        __syncwarp();
+      }
+    }
+  }
+  __syncthreads();
+}
+
+// The candidates `betters` and `dropped` speak of, decided by the first warp, two a lane: one is
+// kept when all better ones that it overlaps are dropped, and dropped when one of them is kept.
+template <typename Shape>
+__device__ std::uint64_t decide(const Shared<Shape>& s) {
+  const int lane = thread();
+  const std::uint64_t first = s.betters[lane], second = s.betters[lane + 32];
+  const auto ballot = [](bool low, bool high) {
+    return __ballot_sync(kAll, low) | static_cast<std::uint64_t>(__ballot_sync(kAll, high)) << 32;
+  };
+  std::uint64_t dropped = ballot(s.dropped[lane] != 0, s.dropped[lane + 32] != 0);
+  std::uint64_t kept = 0, open = ~dropped;
+  while (open != 0) {
+    kept |= open & ballot((first & ~dropped) == 0, (second & ~dropped) == 0);
+    dropped |= open & ballot((first & kept) != 0, (second & kept) != 0);
+    open = ~(kept | dropped);
+  }
+  return kept;
+}
+
+template <typename Shape>
+__device__ void keep_greedily(const SuppressParams& p, Shared<Shape>& s, const Kept<Shape>& kept,
+                              int count) {
+  const bool suppresses = p.iou < INFINITY;
+  const int candidate = thread() / kLanes, part = thread() % kLanes;
+  for (int first = 0; first < count && s.kept_count < p.limit; first += kChunk) {
+    const int index = first + candidate;
+    const int kept_count = s.kept_count;
+    bool dropped = index >= count;
+    std::uint64_t betters = 0;
+    if (suppresses && !dropped) {
+      const typename Shape::Geometry mine = s.geometry[index];
+      const int class_id = s.classes[index];
+      for (int k = part; k < kept_count && !dropped; k += kLanes) {
+        dropped = kept.classes[k] == class_id && Shape::overlap(kept.geometry[k], mine, p.iou);
+      }
+      for (int c = part; c < candidate; c += kLanes) {
+        if (s.classes[first + c] == class_id &&
+            Shape::overlap(s.geometry[first + c], mine, p.iou)) {
+          betters |= std::uint64_t{1} << c;
+        }
+      }
+    }
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+      betters |= __shfl_xor_sync(kAll, betters, distance);
+      dropped |= __shfl_xor_sync(kAll, static_cast<int>(dropped), distance) != 0;
+    }
+    if (part == 0) s.betters[candidate] = betters, s.dropped[candidate] = dropped;
+    __syncthreads();
+    if (thread() < 32) {
+      const std::uint64_t keeps = decide(s);
+      for (int c = thread(); c < kChunk; c += 32) {
+        const int place = kept_count + __popcll(keeps & below(c));
+        if ((keeps >> c & 1) == 0 || place >= p.limit) continue;
+        kept.geometry[place] = s.geometry[first + c];
+        kept.classes[place] = s.classes[first + c];
+        kept.keys[place] = s.keys[first + c];
+      }
+      __syncwarp();
+      if (thread() == 0) s.kept_count = min(kept_count + __popcll(keeps), p.limit);
+    }
+    __syncthreads();
+  }
+}
+
+__device__ std::uint8_t* row_at(const SuppressParams& p, int picture, int index) {
+  return p.layout.row(p.blocks + picture * p.layout.block_bytes(),
+                      p.rests + picture * p.layout.rest_bytes(), index);
+}
+
+__device__ Box source_box(const SuppressParams&, const RawBoxes&, const Letterbox& letterbox,
+                          const Upright::Geometry& kept, int, OrientedBox&) {
+  return letterbox.to_source(kept.box);
+}
+__device__ Box source_box(const SuppressParams& p, const RawBoxes& raw, const Letterbox& letterbox,
+                          const Rotated::Geometry&, int anchor, OrientedBox& oriented) {
+  oriented = to_source(read_oriented(raw, anchor, p.extra_channel), letterbox);
+  return enclosing_box(oriented, letterbox);
+}
+
+// What lies in the padding has no box in the source and gets no row. The number of rows.
+template <typename Shape>
+__device__ int write_rows(const SuppressParams& p, Shared<Shape>& s, const Kept<Shape>& kept,
+                          const RawBoxes& raw, const Letterbox& letterbox, int picture) {
+  int rows = 0;
+  for (int first = 0; first < s.kept_count; first += kThreads) {
+    const int index = first + thread();
+    BoxRow row;
+    OrientedBox oriented;
+    bool visible = false;
+    if (index < s.kept_count) {
+      row.anchor = anchor_of(kept.keys[index]);
+      row.score = score_of(kept.keys[index]);
+      row.class_id = kept.classes[index];
+      row.box = source_box(p, raw, letterbox, kept.geometry[index], row.anchor, oriented);
+      visible = row.box.area() > 0;
+    }
+    std::uint64_t total;
+    const int place = rows + static_cast<int>(sum_before(visible ? 1 : 0, s.sums, total));
+    if (visible) {
+      std::uint8_t* out = row_at(p, picture, place);
+      *reinterpret_cast<BoxRow*>(out) = row;
+      if (p.oriented) *reinterpret_cast<OrientedBox*>(out + sizeof(BoxRow)) = oriented;
+    }
+    rows += static_cast<int>(total);
+  }
+  return rows;
+}
+
+__device__ void write_keypoints(const SuppressParams& p, const RawBoxes& raw,
+                                const Letterbox& letterbox, int picture, int rows) {
+  for (int i = thread(); i < rows * p.keypoint_count; i += kThreads) {
+    std::uint8_t* row = row_at(p, picture, i / p.keypoint_count);
+    const int k = i % p.keypoint_count;
+    reinterpret_cast<Keypoint*>(row + sizeof(BoxRow))[k] =
+        read_keypoint(raw, reinterpret_cast<const BoxRow*>(row)->anchor,
+                      p.extra_channel + k * p.keypoint_values, p.keypoint_values, letterbox);
+  }
+}
+
+// Gives each mask its place in the arena, in the order of the rows, as long as there is room.
+__device__ void place_masks(const SuppressParams& p, std::uint64_t* sums,
+                            const Letterbox& letterbox, int picture, BlockHeader& header) {
+  MaskPlace* places = p.masks.places + picture * static_cast<std::size_t>(p.layout.most_rows + 1);
+  MaskPlace before;
+  for (int first = 0; first < header.count; first += kThreads) {
+    const int index = first + thread();
+    std::uint64_t words = 0, tiles = 0;
+    if (index < header.count) {
+      const Box& box = reinterpret_cast<const BoxRow*>(row_at(p, picture, index))->box;
+      const MaskAxis columns = mask_columns(p.masks.field, box, letterbox);
+      const MaskAxis rows = mask_rows(p.masks.field, box, letterbox);
+      words = mask_words(columns, rows);
+      tiles = static_cast<std::uint64_t>(mask_tiles(columns, rows));
+    }
+    std::uint64_t all_words, all_tiles;
+    const std::uint64_t word = sum_before(words, sums, all_words);
+    const std::uint64_t tile = sum_before(tiles, sums, all_tiles);
+    if (index < header.count) {
+      places[index] = {before.word + word, before.tile + static_cast<std::int64_t>(tile)};
+    }
+    before.word += all_words, before.tile += static_cast<std::int64_t>(all_tiles);
+  }
+  if (thread() == 0) places[header.count] = before;
+  __syncthreads();
+  if (thread() != 0) return;
+  header.mask_offset = atomicAdd(p.masks.used, static_cast<unsigned long long>(before.word));
+  header.rendered = header.count;
+  while (header.rendered > 0 &&
+         header.mask_offset + places[header.rendered].word > p.masks.capacity) {
+    --header.rendered;
+  }
+  header.mask_end = header.mask_offset + places[header.rendered].word;
+}
+
+template <typename Shape>
+__global__ void __launch_bounds__(kThreads)
+    suppress_kernel(const __grid_constant__ SuppressParams p) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& s = *reinterpret_cast<Shared<Shape>*>(memory);
+  cuda::let_next_kernel_start();
+  if (thread() == 0) s.kept_count = 0;
+  cuda::wait_for_previous_kernel();
+  const int picture = p.first_picture + static_cast<int>(blockIdx.x);
+  const Letterbox letterbox = p.letterboxes[blockIdx.x];
+  const std::size_t first_anchor = static_cast<std::size_t>(picture) * p.raw.anchors;
+  const std::uint64_t* keys = p.lists.keys + first_anchor;
+  const int candidates = min(static_cast<int>(p.lists.counts[picture]), p.raw.anchors);
+  RawBoxes raw = p.raw;
+  raw.data += picture * p.picture_stride;
+  const Kept<Shape> kept = kept_of(p, s, picture);
+  __syncthreads();
+  int left = min(candidates, static_cast<int>(kMaxCandidates));
+  for (std::uint64_t last = 0; left > 0 && s.kept_count < p.limit;) {
+    const int count = take_round(s, keys, candidates, last, min(left, Shape::kRound));
+    sort_round(s, count);
+    last = s.keys[count - 1];
+    for (int i = thread(); i < count; i += kThreads) {
+      const int anchor = anchor_of(s.keys[i]);
+      s.geometry[i] = Shape::read(p, raw, anchor);
+      s.classes[i] = p.lists.classes[first_anchor + anchor];
+    }
+    __syncthreads();
+    keep_greedily(p, s, kept, count);
+    left -= count;
+  }
+  if (thread() == 0) p.lists.counts[picture] = 0;
+  BlockHeader header;
+  header.count = write_rows(p, s, kept, raw, letterbox, picture);
+  __syncthreads();
+  write_keypoints(p, raw, letterbox, picture, header.count);
+  if (p.masks.places != nullptr) place_masks(p, s.sums, letterbox, picture, header);
+  if (thread() == 0) {
+    *reinterpret_cast<BlockHeader*>(p.blocks + picture * p.layout.block_bytes()) = header;
+  }
+}
+
+template <typename Shape>
+void allow_shared() {
+  CUDA_CHECK(cudaFuncSetAttribute(reinterpret_cast<const void*>(&suppress_kernel<Shape>),
+                                  cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(sizeof(Shared<Shape>))));
+}
+
+}  // namespace
+
+std::size_t kept_bytes(bool oriented, int limit) {
+  if (limit <= kSharedKept) return 0;
+  return oriented ? scratch_bytes<Rotated>(limit) : scratch_bytes<Upright>(limit);
+}
+
+void prepare_suppress() {
+  allow_shared<Upright>();
+  allow_shared<Rotated>();
+}
+
+void launch_suppress(const SuppressParams& params, int pictures, cudaStream_t stream) {
+  cuda::LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>(pictures));
+  shape.block = dim3(kThreads);
+  shape.shared_bytes =
+      static_cast<int>(params.oriented ? sizeof(Shared<Rotated>) : sizeof(Shared<Upright>));
+  const void* kernel = params.oriented ? reinterpret_cast<const void*>(&suppress_kernel<Rotated>)
+                                       : reinterpret_cast<const void*>(&suppress_kernel<Upright>);
+  cuda::launch(kernel, shape, params, stream);
+}
+
+}  // namespace peregrine::vision

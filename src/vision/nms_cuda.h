@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <cuda_runtime_api.h>
+
+#include "vision/candidates_cuda.h"
+#include "vision/decode_segment_cuda.h"
+#include "vision/result_block.h"
+
+namespace peregrine::vision {
+
+/// So many letterboxes travel as an argument of the kernel; a larger batch takes several launches.
+constexpr int kPicturesALaunch = 64;
+
+/// Candidates of some pictures of a batch to rows of the result block: `Suppressor` and what
+/// `BoxDecoder` makes of what it keeps. Pointers are those of the batch's first picture.
+struct SuppressParams {
+  int first_picture = 0;  ///< of this launch
+  RawBoxes raw;
+  std::ptrdiff_t picture_stride = 0;
+  CandidateLists lists;  ///< counts are put back to zero
+  bool corners = false;  ///< boxes are x1 y1 x2 y2 instead of cx cy w h
+  bool oriented = false;
+  float iou = 0;  ///< infinity suppresses nothing
+  int limit = 0;
+  int extra_channel = 0;  ///< of keypoints or angle
+  int keypoint_count = 0, keypoint_values = 0;
+  BlockLayout layout;
+  std::uint8_t* blocks = nullptr;
+  std::uint8_t* rests = nullptr;
+  std::uint8_t* kept = nullptr;  ///< scratch of `kept_bytes` a picture
+  MaskSpace masks;               ///< where masks go; no places: there are none
+  Letterbox letterboxes[kPicturesALaunch];
+};
+
+/// Scratch for what one picture keeps; 0 where shared memory holds it.
+std::size_t kept_bytes(bool oriented, int limit);
+
+/// Once a process and device, before the first launch. Throws `Error(kGpu)`.
+void prepare_suppress();
+/// Throws `Error(kGpu)`.
+void launch_suppress(const SuppressParams& params, int pictures, cudaStream_t stream);
+
+}  // namespace peregrine::vision

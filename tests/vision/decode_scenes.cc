@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decode_scenes.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "vision/box_layout.h"
+
+namespace peregrine::vision {
+namespace {
+
+class Values {
+ public:
+  explicit Values(unsigned seed) : generator_(seed) {}
+  float uniform(float low, float high) {
+    return low + (high - low) * static_cast<float>(generator_() >> 8) / 16777216.0f;
+  }
+  int below(int count) { return static_cast<int>(generator_() % static_cast<unsigned>(count)); }
+
+ private:
+  std::mt19937 generator_;
+};
+
+// One picture of a box output; `at(anchor, channel)` wherever it lies.
+class Picture {
+ public:
+  Picture(const Scene& scene, const BoxLayout& layout, float* data)
+      : scene_(scene), layout_(layout), data_(data) {}
+  float& at(int anchor, int channel) {
+    return data_[layout_.channels_first ? channel * scene_.anchors + anchor
+                                        : anchor * layout_.channels + channel];
+  }
+
+ private:
+  const Scene& scene_;
+  const BoxLayout& layout_;
+  float* data_;
+};
+
+float score_of(const Scene& scene, Values& values) {
+  const float score =
+      values.uniform(0, 1) < scene.share ? values.uniform(0, 1) : values.uniform(0, 0.05f);
+  if (scene.steps == 0) return score;
+  return std::round(score * static_cast<float>(scene.steps)) / static_cast<float>(scene.steps);
+}
+
+void fill_scores(const Scene& scene, int anchor, Values& values, Picture& picture) {
+  const float score = score_of(scene, values);
+  const int class_id = values.below(scene.classes);
+  if (scene.head == Head::kYoloV10) {
+    picture.at(anchor, 4) = score;
+    // Padding rows and classes between two among them.
+    picture.at(anchor, 5) = values.below(20) == 0 ? values.uniform(-2, 2.0f * scene.classes)
+                                                  : static_cast<float>(class_id);
+    return;
+  }
+  int first = 4;
+  if (scene.head == Head::kYoloV5) picture.at(anchor, first++) = score;
+  for (int c = 0; c < scene.classes; ++c) {
+    picture.at(anchor, first + c) = values.uniform(0, 0.02f);
+  }
+  const float best = scene.head == Head::kYoloV5 ? values.uniform(0.5f, 1) : score;
+  picture.at(anchor, first + class_id) = best;
+  if (scene.steps != 0 && values.below(4) == 0) {  // two classes of one score
+    picture.at(anchor, first + values.below(scene.classes)) = best;
+  }
+}
+
+void fill_extras(const Scene& scene, const BoxLayout& layout, int anchor, Values& values,
+                 Picture& picture) {
+  for (int c = layout.extra_channel; c < layout.channels; ++c) {
+    picture.at(anchor, c) = scene.task == Task::kPose
+                                ? values.uniform(-50, 1.1f * scene.input_width)
+                            : scene.task == Task::kObb ? values.uniform(-0.8f, 2.4f)
+                                                       : values.uniform(-1, 1);
+  }
+}
+
+void plant_wild(const Scene& scene, const BoxLayout& layout, Values& values, Picture& picture) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::array<float, 7> wild{std::nanf(""), kInfinity, -kInfinity, 0.0f, -0.0f, 1e30f, -1e30f};
+  for (int i = 0; i < scene.anchors / 4; ++i) {
+    picture.at(values.below(scene.anchors), values.below(layout.channels)) =
+        wild[static_cast<std::size_t>(values.below(static_cast<int>(wild.size())))];
+  }
+}
+
+Tensor make_boxes(const Scene& scene) {
+  const BoxLayout layout = box_layout(spec_of(scene));
+  Tensor output(DType::kFloat32, layout.channels_first
+                                     ? Shape{scene.batch, layout.channels, scene.anchors}
+                                     : Shape{scene.batch, scene.anchors, layout.channels});
+  for (int item = 0; item < scene.batch; ++item) {
+    Values values(scene.seed * 1000 + static_cast<unsigned>(item));
+    Picture picture(scene, layout,
+                    output.as<float>().data() +
+                        static_cast<std::ptrdiff_t>(item) * layout.channels * scene.anchors);
+    const auto width = static_cast<float>(scene.input_width);
+    const auto height = static_cast<float>(scene.input_height);
+    for (int anchor = 0; anchor < scene.anchors; ++anchor) {
+      // Around a few places, some of them in the padding.
+      const float cx = std::floor(values.uniform(0, scene.spread)) / scene.spread * width +
+                       values.uniform(-6, 6);
+      const float cy = std::floor(values.uniform(0, scene.spread)) / scene.spread * height +
+                       values.uniform(-6, 6);
+      const float w = values.uniform(8, width * scene.largest);
+      const float h = values.uniform(8, height * scene.largest);
+      const bool corners = scene.head == Head::kYoloV10 && scene.task != Task::kObb;
+      picture.at(anchor, 0) = corners ? cx - w / 2 : cx;
+      picture.at(anchor, 1) = corners ? cy - h / 2 : cy;
+      picture.at(anchor, 2) = corners ? cx + w / 2 : w;
+      picture.at(anchor, 3) = corners ? cy + h / 2 : h;
+      fill_scores(scene, anchor, values, picture);
+      fill_extras(scene, layout, anchor, values, picture);
+    }
+    if (scene.wild) plant_wild(scene, layout, values, picture);
+  }
+  return output;
+}
+
+// Fields that change sign every few cells, as those of models do.
+Tensor make_prototypes(const Scene& scene) {
+  Tensor output(DType::kFloat32, {scene.batch, scene.coefficients, scene.cells_y, scene.cells_x});
+  Values values(scene.seed + 77);
+  std::size_t at = 0;
+  for (int plane = 0; plane < scene.batch * scene.coefficients; ++plane) {
+    const float a = values.uniform(0.02f, 0.5f), b = values.uniform(0.02f, 0.5f);
+    const float phase = values.uniform(0, 6);
+    for (int y = 0; y < scene.cells_y; ++y) {
+      for (int x = 0; x < scene.cells_x; ++x) {
+        output.as<float>()[at++] =
+            std::sin(a * static_cast<float>(x) + b * static_cast<float>(y) + phase) +
+            values.uniform(-0.1f, 0.1f);
+      }
+    }
+  }
+  return output;
+}
+
+// Classification and embeddings: `classes` numbers a picture, `share` of the tensors probabilities.
+Tensor make_rows(const Scene& scene) {
+  Tensor output(DType::kFloat32, {scene.batch, scene.classes});
+  Values values(scene.seed);
+  for (int item = 0; item < scene.batch; ++item) {
+    float* row = output.as<float>().data() + static_cast<std::ptrdiff_t>(item) * scene.classes;
+    const bool probabilities = item % 2 == 0;
+    float sum = 0;
+    for (int i = 0; i < scene.classes; ++i) {
+      row[i] = probabilities ? values.uniform(0, 1) : values.uniform(-8, 8);
+      if (scene.steps != 0) {
+        row[i] =
+            std::round(row[i] * static_cast<float>(scene.steps)) / static_cast<float>(scene.steps);
+      }
+      sum += row[i];
+    }
+    for (int i = 0; probabilities && i < scene.classes; ++i) row[i] /= sum;
+    if (item % 5 == 4) std::fill(row, row + scene.classes, item % 10 == 4 ? 0.0f : -0.0f);
+  }
+  return output;
+}
+
+bool same(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) ||
+         (std::isnan(a) && std::isnan(b));
+}
+
+// Structures of floats, number by number.
+template <typename T>
+std::string compare_floats(const char* what, const std::vector<T>& got,
+                           const std::vector<T>& wanted) {
+  constexpr std::size_t kEach = sizeof(T) / sizeof(float);
+  if (got.size() != wanted.size()) {
+    return fmt::format("{} {} instead of {}", got.size(), what, wanted.size());
+  }
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const auto a = std::bit_cast<std::array<float, kEach>>(got[i]);
+    const auto b = std::bit_cast<std::array<float, kEach>>(wanted[i]);
+    for (std::size_t k = 0; k < kEach; ++k) {
+      if (!same(a[k], b[k])) {
+        return fmt::format("{} {}, number {}: {:.9g} instead of {:.9g}", what, i, k, a[k], b[k]);
+      }
+    }
+  }
+  return {};
+}
+
+std::string compare_masks(const std::vector<Mask>& got, const std::vector<Mask>& wanted) {
+  if (got.size() != wanted.size()) {
+    return fmt::format("{} masks instead of {}", got.size(), wanted.size());
+  }
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (got[i].width != wanted[i].width || got[i].height != wanted[i].height) {
+      return fmt::format("mask {} is {}x{}", i, got[i].width, got[i].height);
+    }
+    if (got[i].counts == wanted[i].counts) continue;
+    const auto [a, b] = std::mismatch(got[i].counts.begin(), got[i].counts.end(),
+                                      wanted[i].counts.begin(), wanted[i].counts.end());
+    return fmt::format("mask {} of {}x{}: {} runs instead of {}, the first that differs is {}", i,
+                       got[i].width, got[i].height, got[i].counts.size(), wanted[i].counts.size(),
+                       a - got[i].counts.begin());
+  }
+  return {};
+}
+
+}  // namespace
+
+TaskSpec spec_of(const Scene& scene) {
+  TaskSpec spec;
+  spec.task = scene.task;
+  spec.head = scene.head;
+  spec.class_count = scene.classes;
+  spec.input.width = scene.input_width;
+  spec.input.height = scene.input_height;
+  if (scene.task == Task::kPose) {
+    spec.keypoint_count = scene.keypoints;
+    spec.keypoint_values = scene.keypoint_values;
+  }
+  if (scene.task == Task::kSegment) {
+    spec.mask_coefficients = scene.coefficients;
+    spec.prototypes_output = 1;
+  }
+  return spec;
+}
+
+std::vector<Tensor> make_outputs(const Scene& scene) {
+  std::vector<Tensor> outputs;
+  if (scene.head == Head::kClassify || scene.head == Head::kEmbed) {
+    outputs.push_back(make_rows(scene));
+    return outputs;
+  }
+  outputs.push_back(make_boxes(scene));
+  if (scene.task == Task::kSegment) outputs.push_back(make_prototypes(scene));
+  return outputs;
+}
+
+std::vector<Letterbox> make_letterboxes(const Scene& scene) {
+  constexpr std::array<std::pair<int, int>, 6> kSizes{
+      {{1920, 1080}, {1280, 720}, {333, 517}, {64, 48}, {2000, 90}, {640, 640}}};
+  const InputSpec input = spec_of(scene).input;
+  std::vector<Letterbox> letterboxes;
+  for (int item = 0; item < scene.batch; ++item) {
+    const auto [width, height] =
+        kSizes[(static_cast<std::size_t>(item) + scene.seed) % kSizes.size()];
+    letterboxes.push_back(place(width, height, input));
+  }
+  return letterboxes;
+}
+
+std::string difference(const FrameResult& got, const FrameResult& wanted) {
+  const Detections& a = got.detections;
+  const Detections& b = wanted.detections;
+  std::string text = compare_floats("boxes", a.boxes, b.boxes);
+  if (text.empty()) text = compare_floats("scores", a.scores, b.scores);
+  if (text.empty() && a.classes != b.classes) text = "classes differ";
+  if (text.empty()) text = compare_floats("oriented boxes", a.oriented, b.oriented);
+  if (text.empty()) text = compare_floats("keypoints", a.keypoints, b.keypoints);
+  if (text.empty() && a.keypoints_per_object != b.keypoints_per_object) {
+    text = fmt::format("{} keypoints an object", a.keypoints_per_object);
+  }
+  if (text.empty()) text = compare_masks(a.masks, b.masks);
+  if (text.empty()) text = compare_floats("features", got.embedding, wanted.embedding);
+  if (text.empty() && got.classes.size() != wanted.classes.size()) text = "classes differ";
+  for (std::size_t i = 0; text.empty() && i < got.classes.size(); ++i) {
+    if (got.classes[i].class_id != wanted.classes[i].class_id ||
+        !same(got.classes[i].score, wanted.classes[i].score)) {
+      text = fmt::format("class {}: {} with {:.9g} instead of {} with {:.9g}", i,
+                         got.classes[i].class_id, got.classes[i].score, wanted.classes[i].class_id,
+                         wanted.classes[i].score);
+    }
+  }
+  return text;
+}
+
+}  // namespace peregrine::vision
