@@ -102,25 +102,21 @@ cudaStream_t stream_of(const AVFrame& frame) {
 ClipDecoder::ClipDecoder(const std::string& path, Ending ending)
     : path_(path), ending_(ending), packet_(video::make_av_packet()) {
   open_container();
-  open_decoder(video::find_cpu_decoder(parameters().codec_id));
+  make_decoder(video::find_cpu_decoder(parameters().codec_id));
   decoder_->thread_count = 0;
-  if (const int result = avcodec_open2(decoder_.get(), nullptr, nullptr); result < 0) {
-    fail("its decoder does not open", result);
-  }
+  start_decoder();
 }
 
 ClipDecoder::ClipDecoder(const std::string& path, Ending ending, const DecodeDevice& device,
                          int extra_frames)
     : path_(path), ending_(ending), packet_(video::make_av_packet()) {
   open_container();
-  open_decoder(find_cuda_decoder(parameters().codec_id));
+  make_decoder(find_cuda_decoder(parameters().codec_id));
   decoder_->hw_device_ctx = av_buffer_ref(device.reference());
   decoder_->get_format = choose_cuda;
   decoder_->extra_hw_frames = extra_frames;
   decoder_->thread_count = 1;  // the work is the card's; frame threads would only hold surfaces
-  if (const int result = avcodec_open2(decoder_.get(), nullptr, nullptr); result < 0) {
-    fail("its decoder does not open", result);
-  }
+  start_decoder();
 }
 
 void ClipDecoder::open_container() {
@@ -136,13 +132,18 @@ void ClipDecoder::open_container() {
   stream_ = format->streams[best];
 }
 
-void ClipDecoder::open_decoder(const AVCodec* codec) {
+void ClipDecoder::make_decoder(const AVCodec* codec) {
   if (codec == nullptr) fail("libav has no such decoder for it", AVERROR_DECODER_NOT_FOUND);
   decoder_.reset(avcodec_alloc_context3(codec));
   if (!decoder_ || avcodec_parameters_to_context(decoder_.get(), &parameters()) < 0) {
     video::out_of_memory("a decoder");
   }
   decoder_->pkt_timebase = stream_->time_base;
+}
+
+void ClipDecoder::start_decoder() {
+  const int result = avcodec_open2(decoder_.get(), nullptr, nullptr);
+  if (result < 0) fail("its decoder does not open", result);
 }
 
 AVPixelFormat ClipDecoder::choose_cuda(AVCodecContext*, const AVPixelFormat* offered) {

@@ -57,7 +57,8 @@ class ClipDecoder {
 
  private:
   void open_container();
-  void open_decoder(const AVCodec* codec);
+  void make_decoder(const AVCodec* codec);
+  void start_decoder();
   void feed();
   void rewind();
   void check_start();

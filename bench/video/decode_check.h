@@ -15,7 +15,7 @@ struct CheckedClip {
 /// Decodes the clip on the GPU and by a reference, and compares the count of frames, their size and
 /// the luma of every eighth. The reference is libav's decoder on the CPU or, where it has none,
 /// the MD5 of each frame's luma in `PATH.luma.md5`. H.264, HEVC, VP8, VP9 and AV1 must be equal;
-/// MJPEG and MPEG-4 leave the rounding of their transform open, so half a level on average is
+/// MJPEG and MPEG leave the rounding of their transform open, so half a level on average is
 /// right. Uses CUDA. Throws `Error`.
 CheckedClip check_clip(const std::string& path);
 

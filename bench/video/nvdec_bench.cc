@@ -65,6 +65,13 @@ int number(const std::string& text, int lowest) {
   return static_cast<int>(value);
 }
 
+double seconds(const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value >= 0)) refuse("'" + text + "' is no time in seconds");
+  return value;
+}
+
 std::vector<int> numbers(const std::string& list, int lowest) {
   std::vector<int> values;
   for (const std::string& each : split(list)) values.push_back(number(each, lowest));
@@ -101,7 +108,7 @@ Arguments parse(int argc, char** argv) {
     } else if (name == "--context") {
       arguments.runtime_context = choices(value(), "libav", "runtime");
     } else if (name == "--seconds") {
-      arguments.seconds = std::atof(value().c_str());
+      arguments.seconds = seconds(value());
     } else if (name == "--unchecked") {
       arguments.check = false;
     } else if (name == "--json") {
@@ -173,32 +180,33 @@ class Table {
   bool heading_ = false;
 };
 
-// Calls `work` with every combination of what was asked for; false when any failed.
-bool run_all(const Arguments& arguments, const std::string& clip, Table& table) {
-  bool good = true;
+// Every race once with each of the values.
+template <typename Value, typename Set>
+std::vector<Race> varied(const std::vector<Race>& races, const std::vector<Value>& values,
+                         Set set) {
+  std::vector<Race> result;
+  for (const Race& race : races) {
+    for (const Value value : values) set(result.emplace_back(race), value);
+  }
+  return result;
+}
+
+std::vector<Race> make_races(const Arguments& arguments, const std::string& clip) {
   Race race;
   race.clip = clip;
   race.held = arguments.held;
   race.seconds = arguments.seconds;
-  for (const bool runtime : arguments.runtime_context) {
-    for (const bool own : arguments.own_streams) {
-      for (const int extra : arguments.extra_frames) {
-        for (const int processes : arguments.processes) {
-          for (const int streams : arguments.streams) {
-            if (processes > streams) continue;
-            race.sharing = {runtime, own};
-            race.extra_frames = extra;
-            race.processes = processes;
-            race.streams = streams;
-            const RaceResult result = run_race(race);
-            table.add(race, result);
-            good = good && result.error.empty();
-          }
-        }
-      }
-    }
-  }
-  return good;
+  std::vector<Race> races{race};
+  races = varied(races, arguments.runtime_context,
+                 [](Race& each, bool value) { each.sharing.runtime_context = value; });
+  races = varied(races, arguments.own_streams,
+                 [](Race& each, bool value) { each.sharing.own_streams = value; });
+  races = varied(races, arguments.extra_frames,
+                 [](Race& each, int value) { each.extra_frames = value; });
+  races = varied(races, arguments.processes, [](Race& each, int value) { each.processes = value; });
+  races = varied(races, arguments.streams, [](Race& each, int value) { each.streams = value; });
+  std::erase_if(races, [](const Race& each) { return each.processes > each.streams; });
+  return races;
 }
 
 // In another process as well: even asking for the name starts CUDA in this one.
@@ -224,7 +232,12 @@ int run(const Arguments& arguments) {
   for (const std::string& clip : arguments.clips) {
     const bool right = !arguments.check || check(clip);
     good = good && right;
-    if (right && arguments.seconds > 0) good = run_all(arguments, clip, table) && good;
+    if (!right || arguments.seconds <= 0) continue;
+    for (const Race& race : make_races(arguments, clip)) {
+      const RaceResult result = run_race(race);
+      table.add(race, result);
+      good = good && result.error.empty();
+    }
   }
   return good ? 0 : 1;
 }
