@@ -18,19 +18,8 @@ namespace {
 
 class BoxDecoder final : public OutputDecoder {
  public:
-  BoxDecoder(const TaskSpec& spec, const DecodeOptions& options) : spec_(spec), options_(options) {
-    filter_.confidence = options.confidence;
-    if (!options.classes.empty()) {
-      filter_.allowed.assign(static_cast<std::size_t>(spec.class_count), 0);
-      for (const int class_id : options.classes) {
-        if (class_id < 0 || class_id >= spec.class_count) {
-          throw Error(ErrorCode::kInvalidArgument,
-                      fmt::format("class {} is not one of the model's {} (0 to {})", class_id,
-                                  spec.class_count, spec.class_count - 1));
-        }
-        filter_.allowed[static_cast<std::size_t>(class_id)] = 1;
-      }
-    }
+  BoxDecoder(const TaskSpec& spec, const DecodeOptions& options)
+      : spec_(spec), options_(options), filter_(make_candidate_filter(spec, options)) {
     // Channels before the task's own: box, then scores (and objectness), or score and class.
     const int scores = spec.head == Head::kYoloV10  ? 2
                        : spec.head == Head::kYoloV5 ? 1 + spec.class_count
@@ -181,7 +170,7 @@ class BoxDecoder final : public OutputDecoder {
 
   const TaskSpec spec_;
   const DecodeOptions options_;
-  CandidateFilter filter_;
+  const CandidateFilter filter_;
   int extra_channel_ = 0;  // first channel that belongs to the task: coefficients, keypoints, angle
   int channels_ = 0;
   Candidates candidates_;
