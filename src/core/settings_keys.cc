@@ -169,7 +169,7 @@ const SettingKey kKeys[] = {
    .field = field<&S::tracking, &Tracking::class_aware>},
 
   {.name = "embeddings.enabled", .flag = "--embeddings",
-   .documentation = "Write an embedding of each (tracked) object; of the picture, if --model embeds",
+   .documentation = "Write an embedding of each (tracked) object, or of the picture",
    .field = field<&S::embeddings, &Embedding::enabled>},
   {.name = "embeddings.model", .flag = "--reid",
    .documentation = "ReID model (ONNX) that makes the embeddings",
