@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "peregrine/depth.h"
 #include "peregrine/frame.h"
 
 namespace peregrine {
@@ -81,7 +82,8 @@ struct FrameResult {
   std::vector<ClassScore>
       classes;  ///< top classes, best first, of a classification model; else empty
   std::vector<float>
-      embedding;  ///< unit-length picture embedding of an embedding model; else empty
+      embedding;   ///< unit-length picture embedding of an embedding model; else empty
+  DepthMap depth;  ///< of a depth model; else empty
 };
 
 /// Time of a live stream that was never received. Nothing is invented for it.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/inspect_parts.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -10,6 +13,7 @@
 namespace peregrine::cli {
 
 using Json = nlohmann::ordered_json;
+using vision::InputSpec;
 
 TaskFinding find_task(const ModelInfo& info, int image_size) {
   vision::TaskOverrides overrides;
@@ -47,6 +51,39 @@ void add_specs(Table& table, const char* title, const std::vector<TensorSpec>& s
   }
 }
 
+namespace {
+
+const char* fit_name(InputSpec::Fit fit) {
+  switch (fit) {
+    case InputSpec::Fit::kLetterbox: return "letterbox";
+    case InputSpec::Fit::kStretch: return "stretch";
+    case InputSpec::Fit::kCenterCrop: return "center_crop";
+  }
+  return "?";
+}
+
+// How it becomes the model's input.
+std::string picture_text(const InputSpec& input) {
+  const char* fit = input.fit == InputSpec::Fit::kLetterbox ? "letterboxed"
+                    : input.fit == InputSpec::Fit::kStretch ? "stretched"
+                                                            : "resized and cut";
+  std::string text = fmt::format("{} to {}x{}", fit, input.width, input.height);
+  if (std::any_of(std::begin(input.std), std::end(input.std), [](float v) { return v != 1; })) {
+    text += fmt::format(", less mean {} over deviation {}", fmt::join(input.mean, " "),
+                        fmt::join(input.std, " "));
+  }
+  return text;
+}
+
+// As people write them: 0.485, not the double nearest to the float nearest to it.
+Json decimals(const float (&values)[3]) {
+  Json list = Json::array();
+  for (const float value : values) list.push_back(std::stod(fmt::format("{}", value)));
+  return list;
+}
+
+}  // namespace
+
 void add_task(Table& table, const TaskFinding& found) {
   if (!found.spec) {
     table.add({"task", "unknown: " + found.problem});
@@ -54,6 +91,7 @@ void add_task(Table& table, const TaskFinding& found) {
   }
   const vision::TaskSpec& task = *found.spec;
   table.add({"task", fmt::format("{}: {}", to_string(task.task), task.reason)});
+  table.add({"picture", picture_text(task.input)});
   if (task.class_count > 0) {
     table.add({"classes", fmt::format("{}: {}", task.class_count,
                                       one_line(fmt::format("{}", fmt::join(task.labels, ", "))))});
@@ -78,7 +116,12 @@ Json task_json(const TaskFinding& found) {
   const vision::TaskSpec& task = *found.spec;
   Json json = {{"name", to_string(task.task)},
                {"reason", task.reason},
-               {"input", {{"width", task.input.width}, {"height", task.input.height}}}};
+               {"input",
+                {{"width", task.input.width},
+                 {"height", task.input.height},
+                 {"fit", fit_name(task.input.fit)},
+                 {"mean", decimals(task.input.mean)},
+                 {"deviation", decimals(task.input.std)}}}};
   if (task.class_count > 0) json["labels"] = task.labels;
   if (task.keypoint_count > 0) json["keypoints"] = task.keypoint_count;
   return json;

@@ -48,7 +48,7 @@ class Stoppable {
 
 bool writes_nothing(const pipeline::JobOptions& options) {
   return options.jsonl.empty() && options.mot.empty() && options.coco.empty() &&
-         options.contact_sheet.empty() && options.annotate.empty();
+         options.contact_sheet.empty() && options.annotate.empty() && options.depth.empty();
 }
 
 void report(const pipeline::RunSummary& summary, const pipeline::Job& job, bool wrote_nothing) {

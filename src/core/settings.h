@@ -26,6 +26,7 @@ struct InferenceSettings {
   int image_size = 0;  ///< side of the model's input where the model leaves it open; 0: auto
   std::string task = "auto";
   std::string labels;  ///< file of class names, one a line; empty: the model's
+  std::string normalize = "auto";  ///< auto, none, imagenet, clip
   double confidence = 0.25;
   double iou = 0.7;
   int max_detections = 300;
@@ -78,6 +79,7 @@ struct EmbeddingSettings {
 struct OutputSettings {
   std::string jsonl, mot, coco, annotate,
       contact_sheet,  ///< paths; empty: not written; jsonl "-": stdout
+      depth,          ///< a folder, or empty
       ledger;         ///< a path, "audit", or empty
   bool masks = true;
   int bit_rate = 0;               ///< of annotated video, bit/s; 0: auto

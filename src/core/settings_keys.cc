@@ -73,6 +73,9 @@ const SettingKey kKeys[] = {
   {.name = "inference.labels", .flag = "--labels",
    .documentation = "File of class names, one a line; empty takes the model's",
    .input_path = true, .field = field<&S::inference, &Inference::labels>},
+  {.name = "inference.normalize", .flag = "--normalize",
+   .documentation = "Mean and deviation that the model was trained with; auto goes by its family",
+   .choices = "auto|none|imagenet|clip", .field = field<&S::inference, &Inference::normalize>},
   {.name = "inference.confidence", .flag = "--conf",
    .documentation = "Objects of a lower score are left out",
    .max = 1, .field = field<&S::inference, &Inference::confidence>},
@@ -166,7 +169,7 @@ const SettingKey kKeys[] = {
    .field = field<&S::tracking, &Tracking::class_aware>},
 
   {.name = "embeddings.enabled", .flag = "--embeddings",
-   .documentation = "Write an embedding of each tracked object",
+   .documentation = "Write an embedding of each (tracked) object, or of the picture",
    .field = field<&S::embeddings, &Embedding::enabled>},
   {.name = "embeddings.model", .flag = "--reid",
    .documentation = "ReID model (ONNX) that makes the embeddings",
@@ -188,6 +191,9 @@ const SettingKey kKeys[] = {
   {.name = "output.contact_sheet", .flag = "--contact-sheet",
    .documentation = "Write up to twelve annotated frames, spread over the run, as one PNG",
    .field = field<&S::output, &Output::contact_sheet>},
+  {.name = "output.depth", .flag = "--depth",
+   .documentation = "Write each frame's depth as a 16-bit PNG into this folder",
+   .field = field<&S::output, &Output::depth>},
   {.name = "output.ledger", .flag = "--ledger",
    .documentation = "Write each transfer's direction, stage, reason and bytes to this JSON file; "
                     "audit also compares them with what the driver saw",

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "eval/output_difference.h"
 #include "eval/similarity.h"
 
 namespace peregrine::eval {
@@ -33,6 +34,20 @@ double cosine(const std::vector<float>& a, const std::vector<float>& b) {
   return aa > 0 && bb > 0 ? dot / std::sqrt(aa * bb) : (aa == bb ? 1 : 0);
 }
 
+// Pearson's, over the cells: scale and offset of relative depth mean nothing. As bad as can be for
+// maps of other sizes, or with cells that are not finite.
+double depth_correlation(const DepthMap& a, const DepthMap& b) {
+  if (a.width != b.width || a.height != b.height) return -1;
+  const auto view = [](const DepthMap& map) {
+    return TensorView(const_cast<float*>(map.values.data()), DType::kFloat32,
+                      {map.height, map.width});
+  };
+  OutputDifference difference("depth");
+  difference.add(view(a), view(b));
+  const double correlation = difference.correlation();
+  return std::isfinite(correlation) ? correlation : -1;
+}
+
 double share(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 1;
 }
@@ -50,6 +65,10 @@ void Agreement::add(const FrameResult& actual, const FrameResult& expected) {
   if (!expected.embedding.empty()) {
     ++embeddings_;
     worst_cosine_ = std::min(worst_cosine_, cosine(actual.embedding, expected.embedding));
+  }
+  if (!expected.depth.empty()) {
+    ++depths_;
+    worst_depth_ = std::min(worst_depth_, depth_correlation(actual.depth, expected.depth));
   }
 }
 
@@ -127,6 +146,10 @@ std::vector<Agreement::Measure> Agreement::measures() const {
   if (embeddings_ > 0) {
     at_least("worst embedding cosine", worst_cosine_, limits_.cosine,
              fmt::format("{} pictures", embeddings_));
+  }
+  if (depths_ > 0) {
+    at_least("worst depth correlation", worst_depth_, limits_.depth_correlation,
+             fmt::format("{} pictures", depths_));
   }
   return measures;
 }

@@ -18,6 +18,7 @@ struct AgreementLimits {
   double mask_iou = 0.98;
   double keypoint_pixels = 2;
   double cosine = 0.999;
+  double depth_correlation = 0.999;
 };
 
 /// How well a model's answers agree with its reference's, over any number of pictures: what the
@@ -54,6 +55,8 @@ class Agreement {
   std::int64_t classified_ = 0, same_class_ = 0;
   std::int64_t embeddings_ = 0;
   double worst_cosine_ = 1;
+  std::int64_t depths_ = 0;
+  double worst_depth_ = 1;
 };
 
 }  // namespace peregrine::eval

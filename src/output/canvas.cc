@@ -170,6 +170,39 @@ void Canvas::paint(const Coverage& coverage, Color color, float opacity) {
   }
 }
 
+void Canvas::paint_levels(std::span<const std::uint8_t> levels, const ColorScale& colors,
+                          float opacity) {
+  std::array<std::array<std::uint8_t, std::tuple_size_v<ColorScale>>, 3> values;
+  for (std::size_t level = 0; level < colors.size(); ++level) {
+    const std::array<int, 3> components = components_of(colors[level]);
+    for (std::size_t i = 0; i < 3; ++i) {
+      values[i][level] = static_cast<std::uint8_t>(components[i]);
+    }
+  }
+  const int over = static_cast<int>(std::lround(256 * std::clamp(opacity, 0.0f, 1.0f)));
+  const auto blend_level = [over](std::uint8_t& sample, std::uint8_t value) {
+    sample = static_cast<std::uint8_t>((sample * (256 - over) + value * over) >> 8);
+  };
+  const std::ptrdiff_t stride = (width_ + 1) & ~1;
+  for (int i = 0; i < channel_count_; ++i) {
+    const Channel& channel = channels_[static_cast<std::size_t>(i)];
+    const auto& table = values[static_cast<std::size_t>(i)];
+    const int columns = channel.halved ? half_up(width_) : width_;
+    const int rows = channel.halved ? half_up(height_) : height_;
+    for (int y = 0; y < rows; ++y) {
+      std::uint8_t* sample = channel.data + y * channel.stride;
+      const std::uint8_t* level = levels.data() + (channel.halved ? 2 * y : y) * stride;
+      for (int x = 0; x < columns; ++x, sample += channel.step) {
+        const int own = channel.halved ? (level[2 * x] + level[2 * x + 1] + level[2 * x + stride] +
+                                          level[2 * x + 1 + stride] + 2) /
+                                             4
+                                       : level[x];
+        blend_level(*sample, table[static_cast<std::size_t>(own)]);
+      }
+    }
+  }
+}
+
 // Blends `value` into `count` samples from (x, y) of the channel on, by `weights_`.
 void Canvas::blend(const Channel& channel, int x, int y, int count, int value) const {
   std::uint8_t* samples =

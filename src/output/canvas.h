@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "output/coverage.h"
@@ -22,6 +23,9 @@ class Canvas {
   PixelRect bounds() const { return {0, 0, width_, height_}; }
   /// Blends `color` over what `coverage` covers; `opacity` in [0, 1].
   void paint(const Coverage& coverage, Color color, float opacity = 1);
+  /// Blends over each pixel of the picture the color of its level. `levels`: as many pixels as the
+  /// picture has, sides rounded up to even, row-major.
+  void paint_levels(std::span<const std::uint8_t> levels, const ColorScale& colors, float opacity);
 
  private:
   // One component: where its sample of pixel (0, 0) lies, and how samples follow each other.

@@ -24,11 +24,13 @@ constexpr int kPixelDecimals = 2;
 constexpr int kScoreDecimals = 4;
 constexpr int kAngleDecimals = 4;
 constexpr int kEmbeddingDecimals = 6;
+constexpr int kDepthDecimals = 6;
 
 class JsonlSink final : public Sink {
  public:
-  JsonlSink(const std::string& path, std::vector<std::string> labels)
-      : file_(path), labels_(quoted(labels)) {}
+  JsonlSink(const std::string& path, const std::vector<std::string>& labels,
+            std::string depth_folder)
+      : file_(path), labels_(quoted(labels)), depth_folder_(std::move(depth_folder)) {}
 
   void open_stream(const StreamInfo& stream) override {
     std::string head = R"({"schema":1,"source":)";
@@ -44,10 +46,12 @@ class JsonlSink final : public Sink {
     line = stream.head;
     append_frame(line, result.frame);
     // A frame that was searched and is empty says so; a model that finds no objects says nothing.
-    const bool whole_picture = !result.classes.empty() || !result.embedding.empty();
+    const bool whole_picture =
+        !result.classes.empty() || !result.embedding.empty() || !result.depth.empty();
     if (!whole_picture || !result.detections.empty()) append_detections(line, result.detections);
     if (!result.classes.empty()) append_classes(line, result.classes);
     if (!result.embedding.empty()) append_embedding(line, result.embedding);
+    if (!result.depth.empty()) append_depth(line, result);
     line += "}\n";
     write_line(line);
   }
@@ -167,6 +171,20 @@ class JsonlSink final : public Sink {
     return false;
   }
 
+  void append_depth(std::string& line, const FrameResult& result) const {
+    line += R"(,"depth":{"min":)";
+    append_decimal(line, result.depth.min, kDepthDecimals);
+    line += R"(,"max":)";
+    append_decimal(line, result.depth.max, kDepthDecimals);
+    line += R"(,"median":)";
+    append_decimal(line, result.depth.median(), kDepthDecimals);
+    if (!depth_folder_.empty()) {
+      line += R"(,"file":)";
+      append_json_string(line, depth_file(depth_folder_, result.frame.stream, result.frame.index));
+    }
+    line += '}';
+  }
+
   void append_classes(std::string& line, std::span<const ClassScore> classes) const {
     line += R"(,"classes":[)";
     for (std::size_t i = 0; i < classes.size(); ++i) {
@@ -181,12 +199,14 @@ class JsonlSink final : public Sink {
   std::mutex mutex_;  // of the file: lines of several streams take turns
   OutputFile file_;
   const std::vector<std::string> labels_;  // as JSON strings
+  const std::string depth_folder_;
 };
 
 }  // namespace
 
-std::unique_ptr<Sink> make_jsonl_sink(const std::string& path, std::vector<std::string> labels) {
-  return std::make_unique<JsonlSink>(path, std::move(labels));
+std::unique_ptr<Sink> make_jsonl_sink(const std::string& path, std::vector<std::string> labels,
+                                      std::string depth_folder) {
+  return std::make_unique<JsonlSink>(path, labels, std::move(depth_folder));
 }
 
 }  // namespace peregrine::output

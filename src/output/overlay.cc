@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "output/depth_picture.h"
 #include "output/text.h"
 
 namespace peregrine::output {
@@ -17,6 +18,7 @@ namespace {
 
 constexpr float kMaskOpacity = 0.45f;
 constexpr float kLabelOpacity = 0.85f;
+constexpr float kDepthOpacity = 0.7f;  // contours of the picture stay to be seen
 // A point the model itself doubts is not drawn.
 constexpr float kLeastPointScore = 0.25f;
 constexpr Color kUntracked{170, 170, 170};
@@ -99,9 +101,23 @@ Frame OverlayRenderer::render(const Frame& frame, const FrameResult& result) {
   Canvas canvas(drawn);
   const int side = (frame.info.width + frame.info.height) / 2;
   const Pen pen{.line = std::max(2, (3 * side + 500) / 1000), .label = std::max(11, side / 70)};
+  if (!result.depth.empty()) draw_depth(canvas, result.depth);
   draw_objects(canvas, result.detections, pen);
   draw_classes(canvas, result.classes, pen);
   return drawn;
+}
+
+void OverlayRenderer::draw_depth(Canvas& canvas, const DepthMap& depth) {
+  const int width = canvas.bounds().width(), height = canvas.bounds().height();
+  DepthRows rows(depth, width, height);
+  levels_.clear();
+  for (int y = 0; y < height + height % 2; ++y) {  // the last row and column again, to even sides
+    for (const float value : rows.row(std::min(y, height - 1))) {
+      levels_.push_back(static_cast<std::uint8_t>(255 * value + 0.5f));
+    }
+    if (width % 2 == 1) levels_.push_back(levels_.back());
+  }
+  canvas.paint_levels(levels_, heat_scale(), kDepthOpacity);
 }
 
 // The surest object is drawn last, and labels after everything they might hide under.

@@ -13,7 +13,8 @@
 namespace peregrine::output {
 
 /// Draws answers on pictures: masks, boxes (or oriented boxes), skeletons, and labels with class,
-/// score and track id; the top classes of a classification in the corner. Lines and letters grow
+/// score and track id; the top classes of a classification in the corner; depth as a scale of
+/// colours, far dark and near bright where the model gives inverse depth. Lines and letters grow
 /// with the picture. Keeps its scratch memory; use one a stream, from one thread at a time.
 class OverlayRenderer {
  public:
@@ -30,6 +31,7 @@ class OverlayRenderer {
     int label;  // size of the letters
   };
 
+  void draw_depth(Canvas& canvas, const DepthMap& depth);
   void draw_objects(Canvas& canvas, const Detections& found, const Pen& pen);
   void draw_mask(Canvas& canvas, const Detections& found, std::size_t object);
   void draw_outline(Canvas& canvas, const Detections& found, std::size_t object, const Pen& pen);
@@ -43,6 +45,7 @@ class OverlayRenderer {
   std::vector<std::string> labels_;
   LabelText text_;
   Coverage coverage_;
+  std::vector<std::uint8_t> levels_;  // scratch of draw_depth
   std::shared_ptr<std::vector<std::uint8_t>> picture_;
 };
 

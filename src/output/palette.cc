@@ -32,6 +32,8 @@ Linear from_oklch(double lightness, double chroma, double hue) {
           -0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s};
 }
 
+Color encode(const Linear& color) { return {encode(color.r), encode(color.g), encode(color.b)}; }
+
 // As colourful as the display can show: cutting components off instead would turn the hue.
 Color vivid(double lightness, double hue) {
   Linear color{};
@@ -39,7 +41,7 @@ Color vivid(double lightness, double hue) {
     color = from_oklch(lightness, chroma, hue);
     if (color.in_gamut()) break;
   }
-  return {encode(color.r), encode(color.g), encode(color.b)};
+  return encode(color);
 }
 
 double luminance(Color color) {
@@ -57,6 +59,24 @@ Color palette_color(std::int64_t number) {
   const double turn = static_cast<double>(number) * (std::numbers::phi - 1);
   const double hue = 2 * std::numbers::pi * (turn - std::floor(turn));
   return vivid(kLightness[static_cast<std::uint64_t>(number) % 4], hue);
+}
+
+const ColorScale& heat_scale() {
+  static const ColorScale scale = [] {
+    constexpr double kDarkest = 0.2, kLightest = 0.95;
+    constexpr double kViolet = 290.0 / 180 * std::numbers::pi;
+    constexpr double kTurn = 175.0 / 180 * std::numbers::pi;  // over red to yellow
+    ColorScale made;
+    for (std::size_t level = 0; level < made.size(); ++level) {
+      const double at = static_cast<double>(level) / 255;
+      // A smooth curve just inside of what sRGB can show along the way.
+      const double chroma = 0.105 + 0.09 * std::sin(std::numbers::pi * at);
+      made[level] =
+          encode(from_oklch(kDarkest + (kLightest - kDarkest) * at, chroma, kViolet + kTurn * at));
+    }
+    return made;
+  }();
+  return scale;
 }
 
 Color text_color_on(Color background) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace peregrine::output {
@@ -16,6 +17,10 @@ constexpr Color kWhite{255, 255, 255};
 /// A colour of its own for each number (a track id or a class), the same in every run. Neighbours
 /// in number are far apart in hue.
 Color palette_color(std::int64_t number);
+/// A colour for each level, such as those of a depth map.
+using ColorScale = std::array<Color, 256>;
+/// Dark violet over red to bright yellow; lightness rises evenly, so that equal steps look equal.
+const ColorScale& heat_scale();
 /// Black or white, whichever reads better on `background`.
 Color text_color_on(Color background);
 

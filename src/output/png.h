@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 
 #include "peregrine/frame.h"
@@ -11,5 +13,10 @@ namespace peregrine::output {
 /// frame's matrix and range, halved chroma repeated. Throws `Error(kOutput)` naming the path,
 /// `Error(kInvalidArgument)` for a device picture or one without pixels.
 void write_png(const std::string& path, const Frame& frame);
+
+/// Writes `levels`, row-major [height, width], as a 16-bit grey PNG, complete or not at all. Throws
+/// `Error(kOutput)` naming the path, `Error(kInvalidArgument)` for another number of levels.
+void write_png16(const std::string& path, int width, int height,
+                 std::span<const std::uint16_t> levels);
 
 }  // namespace peregrine::output

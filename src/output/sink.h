@@ -40,8 +40,15 @@ class Sink {
   virtual std::vector<std::string> paths() const = 0;
 };
 
-/// `path` "-" is stdout. Frames appear as they come, each line whole.
-std::unique_ptr<Sink> make_jsonl_sink(const std::string& path, std::vector<std::string> labels);
+/// `path` "-" is stdout. Frames appear as they come, each line whole. `depth_folder`: the one that
+/// `make_depth_sink` got, so that lines name its files; empty: there is none.
+std::unique_ptr<Sink> make_jsonl_sink(const std::string& path, std::vector<std::string> labels,
+                                      std::string depth_folder = {});
+/// The depth of each frame as a 16-bit grey PNG in `folder`, which is made where it is missing: 0
+/// is the map's `min`, 65535 its `max`, the size is `depth_picture_size`.
+std::unique_ptr<Sink> make_depth_sink(const std::string& folder);
+/// Its file for a frame: FOLDER/STREAM-FRAME.png, six digits or more.
+std::string depth_file(const std::string& folder, int stream, std::int64_t frame);
 /// MOT challenge text, 10 columns, 1-based. With several streams, one file a stream: `path` gets
 /// "-N" before its extension.
 std::unique_ptr<Sink> make_mot_sink(const std::string& path);

@@ -141,7 +141,10 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
 
 void make_file_sinks(const JobOptions& options, const std::vector<std::string>& labels,
                      std::vector<std::unique_ptr<output::Sink>>& sinks) {
-  if (!options.jsonl.empty()) sinks.push_back(output::make_jsonl_sink(options.jsonl, labels));
+  if (!options.jsonl.empty()) {
+    sinks.push_back(output::make_jsonl_sink(options.jsonl, labels, options.depth));
+  }
+  if (!options.depth.empty()) sinks.push_back(output::make_depth_sink(options.depth));
   if (!options.mot.empty()) sinks.push_back(output::make_mot_sink(options.mot));
   if (!options.coco.empty()) sinks.push_back(output::make_coco_sink(options.coco));
   if (!options.annotate.empty())
@@ -149,6 +152,38 @@ void make_file_sinks(const JobOptions& options, const std::vector<std::string>& 
         output::make_annotated_video_sink(options.annotate, {labels, options.bit_rate}));
   if (!options.contact_sheet.empty()) {
     sinks.push_back(output::make_contact_sheet_sink(options.contact_sheet, labels));
+  }
+}
+
+bool finds_objects(Task task) {
+  return task != Task::kClassify && task != Task::kEmbed && task != Task::kDepth;
+}
+
+// What was asked for and the model cannot give.
+void check_task(const JobOptions& options, Task task) {
+  const auto refuse = [](const std::string& why) { throw Error(ErrorCode::kUsage, why); };
+  const std::string model =
+      fmt::format("'{}' is a model for task {}", options.model, to_string(task));
+  if (options.tracking && !finds_objects(task)) {
+    refuse(fmt::format("--track needs a model that finds objects; {}", model));
+  }
+  if (!options.depth.empty() && task != Task::kDepth) {
+    refuse(fmt::format("--depth needs a depth model; {}", model));
+  }
+  if (task == Task::kEmbed && !options.embeddings && !options.jsonl.empty()) {
+    refuse(fmt::format("{}, and its embeddings are not asked for; add --embeddings to write them",
+                       model));
+  }
+  if (!options.embeddings) return;
+  if (finds_objects(task) && options.reid_model.empty()) {
+    refuse("--embeddings needs a ReID model: name its ONNX file with --reid");
+  }
+  if (!finds_objects(task) && !options.reid_model.empty()) {
+    refuse(fmt::format("--reid needs a model that finds objects; {}", model));
+  }
+  if (!finds_objects(task) && task != Task::kEmbed) {
+    refuse(fmt::format("--embeddings needs a model that finds objects or makes embeddings; {}",
+                       model));
   }
 }
 
@@ -166,12 +201,7 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   job.description = detector.description;
   const bool on_gpu = !job.engine->device().is_cpu();
 
-  const bool has_objects = job.task.task != Task::kClassify && job.task.task != Task::kEmbed;
-  if (options.tracking && !has_objects) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("--track needs a model that finds objects; '{}' is a {} model",
-                            options.model, to_string(job.task.task)));
-  }
+  check_task(options, job.task.task);
   if (options.strict_gpu && !options.contact_sheet.empty()) {
     throw Error(ErrorCode::kGpu,
                 "strict GPU: --contact-sheet draws on the CPU, to which every picture would go; "
@@ -179,7 +209,7 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   }
 
   std::function<std::unique_ptr<vision::Embedder>()> make_embedder;
-  if (!options.reid_model.empty()) {
+  if (options.embeddings && !options.reid_model.empty()) {
     vision::TaskOverrides reid_overrides;
     reid_overrides.task = Task::kEmbed;
     const LoadedModel reid =

@@ -33,12 +33,13 @@ struct JobOptions {
   int queue_depth = 4;   ///< decoded frames that wait, a stream
   int max_open_files = 8;
   std::optional<track::ByteTrackOptions> tracking;
-  std::string
-      reid_model;  ///< path of an ONNX file or a plan; embeddings are computed when it is given
-  int reid_batch = 16;                                    ///< object crops in one inference
+  bool embeddings = false;  ///< of objects, by `reid_model`; of the picture, by a model that embeds
+  std::string reid_model;   ///< path of an ONNX file or a plan; of no use without `embeddings`
+  int reid_batch = 16;      ///< object crops in one inference
   std::string jsonl, mot, coco, annotate, contact_sheet;  ///< output paths; empty: not written
-  std::string ledger;                                     ///< a path, "audit", or empty
-  int bit_rate = 0;  ///< of annotated video, bit/s; 0: chosen by picture size
+  std::string depth;   ///< folder of depth maps; empty: not written
+  std::string ledger;  ///< a path, "audit", or empty
+  int bit_rate = 0;    ///< of annotated video, bit/s; 0: chosen by picture size
 };
 
 /// A pipeline built from options: model read, engine compiled, task known, outputs named. Making

@@ -18,6 +18,13 @@ std::optional<Task> task_named(const std::string& name) {
   return std::nullopt;  // "auto": the model says
 }
 
+std::optional<vision::Normalization> normalization_named(const std::string& name) {
+  if (name == "none") return vision::Normalization::kNone;
+  if (name == "imagenet") return vision::Normalization::kImageNet;
+  if (name == "clip") return vision::Normalization::kClip;
+  return std::nullopt;  // "auto": the model's family says
+}
+
 std::vector<std::string> read_labels(const std::string& path) {
   std::vector<std::string> labels;
   if (path.empty()) return labels;
@@ -105,6 +112,7 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.overrides.task = task_named(chosen.task);
   options.overrides.labels = read_labels(chosen.labels);
   options.overrides.image_size = inference.image_size;
+  options.overrides.normalization = normalization_named(inference.normalize);
   options.decode.confidence = static_cast<float>(inference.confidence);
   options.decode.iou = static_cast<float>(inference.iou);
   options.decode.max_detections = inference.max_detections;
@@ -121,15 +129,10 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.max_open_files = settings.input.max_open_files;
   if (chosen.tracking.value_or(settings.tracking.enabled))
     options.tracking = tracking_options(settings.tracking);
-  if (chosen.embeddings.value_or(settings.embeddings.enabled)) {
-    if (settings.embeddings.model.empty()) {
-      throw Error(ErrorCode::kUsage,
-                  "--embeddings needs a ReID model: name its ONNX file with --reid");
-    }
-    options.reid_model = settings.embeddings.model;
-    options.reid_batch = settings.embeddings.batch;
-  }
-  if (!settings.embeddings.model.empty() && options.reid_model.empty()) {
+  options.embeddings = chosen.embeddings.value_or(settings.embeddings.enabled);
+  options.reid_model = settings.embeddings.model;
+  options.reid_batch = settings.embeddings.batch;
+  if (!options.reid_model.empty() && !options.embeddings) {
     logger("pipeline")
         ->warn(
             "--reid names a model that nothing uses: add --embeddings to write what it computes");
@@ -138,6 +141,7 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.mot = settings.output.mot;
   options.coco = settings.output.coco;
   options.annotate = settings.output.annotate;
+  options.depth = settings.output.depth;
   options.contact_sheet = settings.output.contact_sheet;
   options.ledger = settings.output.ledger;
   options.bit_rate = settings.output.bit_rate;

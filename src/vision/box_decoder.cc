@@ -18,7 +18,7 @@ class BoxDecoder final : public OutputDecoder {
       : spec_(spec),
         options_(options),
         layout_(box_layout(spec)),
-        filter_(candidate_filter(spec, options)) {}
+        filter_(make_candidate_filter(spec, options)) {}
 
   void decode(std::span<const TensorView> outputs, int item, const Letterbox& letterbox,
               FrameResult& result) override {

@@ -36,7 +36,7 @@ class GpuBoxDecoder final : public GpuOutputDecoder {
     }
     const BoxLayout layout = box_layout(spec);
     const RawBoxes raw = raw_boxes(spec, layout, nullptr, output_.shape());
-    const CandidateFilter filter = candidate_filter(spec, options);
+    const CandidateFilter filter = make_candidate_filter(spec, options);
     const auto pictures = static_cast<std::size_t>(max_batch);
     const std::size_t anchors = pictures * static_cast<std::size_t>(raw.anchors);
     keys_ = cuda::DeviceBuffer(anchors * sizeof(std::uint64_t));

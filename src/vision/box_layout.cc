@@ -53,22 +53,6 @@ void check_prototypes(const TaskSpec& spec, const Shape& shape) {
                           to_string(shape), spec.mask_coefficients));
 }
 
-CandidateFilter candidate_filter(const TaskSpec& spec, const DecodeOptions& options) {
-  CandidateFilter filter;
-  filter.confidence = options.confidence;
-  if (options.classes.empty()) return filter;
-  filter.allowed.assign(static_cast<std::size_t>(spec.class_count), 0);
-  for (const int class_id : options.classes) {
-    if (class_id < 0 || class_id >= spec.class_count) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("class {} is not one of the model's {} (0 to {})", class_id,
-                              spec.class_count, spec.class_count - 1));
-    }
-    filter.allowed[static_cast<std::size_t>(class_id)] = 1;
-  }
-  return filter;
-}
-
 float suppression_threshold(const TaskSpec& spec, const DecodeOptions& options) {
   constexpr float kNever = std::numeric_limits<float>::infinity();
   return spec.head == Head::kYoloV10 ? kNever : options.iou;

@@ -21,9 +21,6 @@ RawBoxes raw_boxes(const TaskSpec& spec, const BoxLayout& layout, const float* d
 /// Throws `Error(kInvalidShape)` when [batch, count, height, width] does not go with the task.
 void check_prototypes(const TaskSpec& spec, const Shape& shape);
 
-/// Throws `Error(kInvalidArgument)` for a class that the model does not have.
-CandidateFilter candidate_filter(const TaskSpec& spec, const DecodeOptions& options);
-
 /// What the graph has suppressed itself is only put in order: nothing overlaps too much.
 float suppression_threshold(const TaskSpec& spec, const DecodeOptions& options);
 

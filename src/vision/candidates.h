@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "vision/task_spec.h"
+#include "vision/output_decoder.h"
 
 namespace peregrine::vision {
 
@@ -31,6 +31,10 @@ struct CandidateFilter {
                                allowed[static_cast<std::size_t>(class_id)] != 0);
   }
 };
+
+/// The filter that `options` ask for. Throws `Error(kInvalidArgument)` for a class that the model
+/// does not have.
+CandidateFilter make_candidate_filter(const TaskSpec& spec, const DecodeOptions& options);
 
 /// Anchors that passed the filter, in rising order of anchor: structure of arrays. An anchor counts
 /// once, with its best class (the lowest of equals).

@@ -7,18 +7,6 @@
 
 namespace peregrine::vision {
 
-void Candidates::clear() {
-  anchors.clear();
-  scores.clear();
-  classes.clear();
-}
-
-void Candidates::add(int anchor, float score, int class_id) {
-  anchors.push_back(anchor);
-  scores.push_back(score);
-  classes.push_back(class_id);
-}
-
 namespace {
 
 constexpr int kBlock = 256;  // anchors at a time: 80 classes of them stay in the L2 cache

@@ -7,8 +7,14 @@ namespace peregrine::vision {
 
 /// Detect, segment, pose and obb, over each box head.
 std::unique_ptr<OutputDecoder> make_box_decoder(const TaskSpec& spec, const DecodeOptions& options);
+/// Detect, over the heads of DETR and RT-DETR.
+std::unique_ptr<OutputDecoder> make_detr_decoder(const TaskSpec& spec,
+                                                 const DecodeOptions& options);
 std::unique_ptr<OutputDecoder> make_classify_decoder(const TaskSpec& spec);
 std::unique_ptr<OutputDecoder> make_embed_decoder(const TaskSpec& spec);
+/// Throws `Error(kInvalidArgument)` unless the picture is stretched to the input: the map then
+/// covers the picture, edge to edge.
+std::unique_ptr<OutputDecoder> make_depth_decoder(const TaskSpec& spec);
 
 /// The output at `index`, checked: present, float32, packed, on the host, of `rank` dimensions and
 /// with picture `item` in its batch. Throws `Error(kInvalidShape)`.

@@ -200,6 +200,8 @@ ExportMetadata read_export_metadata(const std::map<std::string, std::string>& me
   if (out.image_size.size() != 2) out.image_size.clear();
   out.keypoint_shape = parse_integers(value("kpt_shape"));
   if (out.keypoint_shape.size() != 2) out.keypoint_shape.clear();
+  out.rt_detr = value("description").find("rtdetr") != std::string_view::npos ||
+                value("description").find("rt-detr") != std::string_view::npos;
   out.end_to_end = value("end2end") == "True" || value("end2end") == "true" ||
                    value("args").find("'nms': True") != std::string_view::npos;
   return out;

@@ -17,6 +17,7 @@ struct ExportMetadata {
   bool names_unreadable = false;    ///< "names" is there and is no dict or list of names
   std::vector<int> image_size;      ///< "imgsz": {height, width}; empty when absent
   std::vector<int> keypoint_shape;  ///< "kpt_shape": {keypoints, values}; empty when absent
+  bool rt_detr = false;             ///< "description" names RT-DETR
   bool end_to_end = false;          ///< the graph suppresses: "end2end", or exported with nms=True
 };
 

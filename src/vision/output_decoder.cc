@@ -56,8 +56,12 @@ std::unique_ptr<OutputDecoder> make_output_decoder(const TaskSpec& spec,
     case Head::kYoloV5:
     case Head::kYoloV8:
     case Head::kYoloV10: return make_box_decoder(spec, options);
+    case Head::kDetr:
+    case Head::kDetrSigmoid:
+    case Head::kRtDetr: return make_detr_decoder(spec, options);
     case Head::kClassify: return make_classify_decoder(spec);
     case Head::kEmbed: return make_embed_decoder(spec);
+    case Head::kDepth: return make_depth_decoder(spec);
   }
   throw Error(ErrorCode::kTaskUnknown,
               fmt::format("task {} has no decoder on the CPU", to_string(spec.task)));

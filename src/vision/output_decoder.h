@@ -22,7 +22,8 @@ class OutputDecoder {
  public:
   virtual ~OutputDecoder() = default;
   /// `outputs` as the engine wrote them, float32, packed, each `[batch, ...]`; decodes picture
-  /// `item`. Fills `result.detections`, `result.classes` or `result.embedding`, in source pixels.
+  /// `item`. Fills `result.detections` (in source pixels), `result.classes`, `result.embedding` or
+  /// `result.depth` (at the output's own resolution).
   virtual void decode(std::span<const TensorView> outputs, int item, const Letterbox& letterbox,
                       FrameResult& result) = 0;
 };

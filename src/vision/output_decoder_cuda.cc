@@ -85,6 +85,7 @@ std::unique_ptr<GpuOutputDecoder> make_gpu_output_decoder(const TaskSpec& spec,
     case Head::kYoloV10: return make_gpu_box_decoder(spec, options, outputs, max_batch);
     case Head::kClassify:
     case Head::kEmbed: return make_gpu_row_decoder(spec, outputs, max_batch);
+    default: break;
   }
   throw Error(ErrorCode::kTaskUnknown,
               fmt::format("task {} has no decoder on the GPU; run it with --device cpu",

@@ -124,6 +124,29 @@ TEST(Agreement, ComparesMasksKeypointsAndEmbeddings) {
   for (std::size_t i = 2; i < 5; ++i) EXPECT_FALSE(measures[i].good) << measures[i].name;
 }
 
+TEST(Agreement, ComparesDepthWhateverItsScale) {
+  FrameResult e, a;
+  e.depth = {.width = 2, .height = 2, .values = {1, 2, 3, 4}, .min = 1, .max = 4};
+  a.depth = {.width = 2, .height = 2, .values = {12, 14, 16, 18}, .min = 12, .max = 18};
+  const auto measure = [&] {
+    Agreement agreement;
+    agreement.add(e, e);
+    agreement.add(a, e);
+    const auto measures = agreement.measures();
+    EXPECT_EQ(measures.size(), 1u);
+    return measures.at(0);
+  };
+  EXPECT_NEAR(measure().value, 1, 1e-12);
+  EXPECT_TRUE(measure().good);
+  a.depth.values = {2, 1, 4, 3};  // sum of products about the means 3, squares 5 each
+  EXPECT_NEAR(measure().value, 0.6, 1e-12);
+  EXPECT_FALSE(measure().good);
+  a.depth.values[0] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_FALSE(measure().good);
+  a.depth = {.width = 4, .height = 1, .values = {1, 2, 3, 4}, .min = 1, .max = 4};
+  EXPECT_EQ(measure().value, -1);
+}
+
 // Conv, Relu, Conv, Sigmoid: the values are called a, b, c, y.
 ModelBuilder small_model() {
   ModelBuilder model;

@@ -187,6 +187,114 @@ TEST(IdentifyOverrides, WhatTheUserSaysWins) {
             2);
 }
 
+ModelInfo named_model(std::vector<std::pair<std::string, Shape>> outputs,
+                      std::map<std::string, std::string> metadata = {},
+                      Shape input = {-1, 3, 640, 640}) {
+  ModelInfo model = model_of({}, std::move(metadata), std::move(input));
+  for (auto& [name, shape] : outputs) {
+    model.outputs.push_back({name, DType::kFloat32, std::move(shape)});
+  }
+  return model;
+}
+
+struct DetrCase {
+  const char* what;
+  ModelInfo model;
+  Head head;
+  int classes, scores, boxes;
+  float mean;  // of red
+  const char* third_label = nullptr;
+};
+
+class IdentifyDetr : public ::testing::TestWithParam<DetrCase> {};
+
+TEST_P(IdentifyDetr, HeadOutputsAndClasses) {
+  const DetrCase& wanted = GetParam();
+  for (const auto& task : {std::optional<Task>(), std::optional(Task::kDetect)}) {
+    TaskOverrides overrides;
+    overrides.task = task;
+    const TaskSpec got = identify_task(wanted.model, overrides);
+    EXPECT_EQ(got.task, Task::kDetect);
+    EXPECT_EQ(got.head, wanted.head);
+    EXPECT_EQ(got.class_count, wanted.classes);
+    ASSERT_EQ(std::ssize(got.labels), wanted.classes);
+    EXPECT_EQ(got.scores_output, wanted.scores);
+    EXPECT_EQ(got.boxes_output, wanted.boxes);
+    EXPECT_EQ(got.input.fit, InputSpec::Fit::kStretch);
+    EXPECT_FLOAT_EQ(got.input.mean[0], wanted.mean);
+    EXPECT_EQ(got.labels[3], wanted.third_label ? wanted.third_label : "class 3");
+    EXPECT_FALSE(got.reason.empty());
+  }
+}
+
+const DetrCase kDetrCases[] = {
+    {"DETR by shapes", model_of({{-1, 100, 92}, {-1, 100, 4}}, {}, {-1, 3, 800, 800}), Head::kDetr,
+     91, 0, 1, 0.485f, "car"},
+    {"boxes first", model_of({{-1, 100, 4}, {-1, 100, 92}}, {}, {-1, 3, 800, 800}), Head::kDetr, 91,
+     1, 0, 0.485f, "car"},
+    {"Hugging Face, with layers beside",
+     named_model({{"last_hidden_state", {-1, 100, 256}},
+                  {"pred_boxes", {-1, 100, 4}},
+                  {"logits", {-1, 100, 92}}}),
+     Head::kDetr, 91, 2, 1, 0.485f, "car"},
+    {"named classes and none", model_of({{-1, 100, 6}, {-1, 100, 4}}, {{"names", names(5)}}),
+     Head::kDetr, 5, 0, 1, 0.485f, "n3"},
+    {"named classes alone", model_of({{-1, 300, 5}, {-1, 300, 4}}, {{"names", names(5)}}),
+     Head::kDetrSigmoid, 5, 0, 1, 0, "n3"},
+    {"RT-DETR of Hugging Face",
+     named_model({{"logits", {-1, 300, 80}}, {"pred_boxes", {-1, 300, 4}}}), Head::kDetrSigmoid, 80,
+     0, 1, 0},
+    {"RF-DETR", named_model({{"dets", {-1, 300, 4}}, {"labels", {-1, 300, 91}}}),
+     Head::kDetrSigmoid, 91, 1, 0, 0.485f, "car"},
+    {"RT-DETR of Ultralytics",
+     model_of(
+         {{-1, 300, 84}},
+         {{"task", "detect"}, {"description", "Ultralytics rtdetr-l model"}, {"names", names(80)}}),
+     Head::kRtDetr, 80, -1, 0, 0, "n3"},
+    {"RT-DETR by a column a class", model_of({{-1, 300, 12}}, {{"names", names(8)}}), Head::kRtDetr,
+     8, -1, 0, 0, "n3"},
+};
+INSTANTIATE_TEST_SUITE_P(All, IdentifyDetr, ::testing::ValuesIn(kDetrCases), case_name);
+
+TEST(IdentifyDepth, ByFormByNameAndByFlag) {
+  const auto expect_depth = [](const ModelInfo& model, int output, std::optional<Task> task = {}) {
+    TaskOverrides overrides;
+    overrides.task = task;
+    const TaskSpec got = identify_task(model, overrides);
+    EXPECT_EQ(got.task, Task::kDepth);
+    EXPECT_EQ(got.head, Head::kDepth);
+    EXPECT_EQ(got.boxes_output, output);
+    EXPECT_EQ(got.input.fit, InputSpec::Fit::kStretch);
+    EXPECT_FLOAT_EQ(got.input.mean[2], 0.406f);
+    EXPECT_FLOAT_EQ(got.input.std[0], 0.229f);
+    EXPECT_TRUE(got.labels.empty());
+  };
+  expect_depth(model_of({{-1, 518, 518}}, {}, {-1, 3, 518, 518}), 0);
+  expect_depth(named_model({{"features", {-1, 64}}, {"predicted_depth", {-1, 1, 384, 384}}}), 1);
+  expect_depth(model_of({{-1, 64}, {-1, 1, 256, 256}}), 1, Task::kDepth);
+  expect_depth(model_of({{-1, 256, 256}}, {{"task", "depth"}}), 0);
+}
+
+TEST(IdentifyFlat, TheEmbeddingAmongOtherLayers) {
+  const TaskSpec clip =
+      identify_task(named_model({{"last_hidden_state", {-1, 50, 768}}, {"image_embeds", {-1, 640}}},
+                                {}, {-1, 3, 224, 224}),
+                    {});
+  EXPECT_EQ(clip.task, Task::kEmbed);
+  EXPECT_EQ(clip.boxes_output, 1);
+  EXPECT_FLOAT_EQ(clip.input.mean[0], 0.48145466f);
+}
+
+TEST(IdentifyOverrides, Normalization) {
+  TaskOverrides overrides;
+  overrides.normalization = Normalization::kImageNet;
+  EXPECT_FLOAT_EQ(identify_task(model_of({{-1, 84, 8400}}), overrides).input.std[1], 0.224f);
+  overrides.normalization = Normalization::kNone;
+  const TaskSpec plain = identify_task(model_of({{-1, 512}}, {}, {-1, 3, 224, 224}), overrides);
+  EXPECT_FLOAT_EQ(plain.input.mean[1], 0);
+  EXPECT_FLOAT_EQ(plain.input.std[1], 1);
+}
+
 struct Refusal {
   const char* what;
   ModelInfo model;
@@ -238,12 +346,39 @@ const Refusal kRefusals[] = {
      model_of({{-1, 84, 8400}}, {{"task", "panoptic"}}),
      {"'panoptic'", "--task"},
      {}},
-    {"DETR", model_of({{-1, 100, 92}, {-1, 100, 4}}, {}, {-1, 3, 800, 800}), {"DETR", "YOLO"}, {}},
-    {"DETR told to detect",
+    {"DETR with classes of its own",
+     model_of({{-1, 100, 6}, {-1, 100, 4}}, {}, {-1, 3, 800, 800}),
+     {"DETR", "6 logits", "--labels"},
+     {}},
+    {"DETR with other names",
+     model_of({{-1, 100, 92}, {-1, 100, 4}}, {{"names", names(80)}}, {-1, 3, 800, 800}),
+     {"92 logits", "91 classes", "names 80", "--labels"},
+     {}},
+    {"DETR of three classes, unnamed",
+     model_of({{-1, 100, 4}, {-1, 100, 4}}, {}, {-1, 3, 800, 800}),
+     {"DETR", "'logits' and 'pred_boxes'"},
+     {}},
+    {"DETR with a third output",
+     model_of({{-1, 100, 92}, {-1, 100, 4}, {-1, 100, 256}}, {}, {-1, 3, 800, 800}),
+     {"DETR", "'logits' and 'pred_boxes'"},
+     {}},
+    {"logits and boxes of other queries",
+     model_of({{-1, 100, 92}, {-1, 50, 4}}, {}, {-1, 3, 800, 800}),
+     {"[?, 100, 92]", "[?, 50, 4]", "same queries"},
+     {}},
+    {"masks of DETR",
      model_of({{-1, 100, 92}, {-1, 100, 4}}, {}, {-1, 3, 800, 800}),
-     {"DETR"},
-     Task::kDetect},
-    {"depth", model_of({{-1, 518, 518}}, {}, {-1, 3, 518, 518}), {"depth"}, {}},
+     {"masks", "--task detect"},
+     Task::kSegment},
+    {"no map for depth", model_of({{-1, 1000}}), {"--task says depth", "[batch, 1,"}, Task::kDepth},
+    {"a map of several channels",
+     model_of({{-1, 3, 640, 640}}),
+     {"--task says depth"},
+     Task::kDepth},
+    {"RT-DETR with two values too few",
+     model_of({{-1, 300, 11}}, {{"names", names(9)}}),
+     {"11 values"},
+     {}},
     {"anchors first", model_of({{-1, 8400, 85}}), {"YOLOX"}, {}},
     {"no YOLO's row count", model_of({{-1, 5000, 85}}), {"5000 rows", "640x640"}, {}},
     {"picture output", model_of({{-1, 3, 640, 640}}), {"[?, 3, 640, 640]"}, {}},
@@ -255,6 +390,23 @@ const Refusal kRefusals[] = {
      {}},
 };
 INSTANTIATE_TEST_SUITE_P(All, Refuse, ::testing::ValuesIn(kRefusals), case_name);
+
+TEST(Refuse, WhatThePostProcessorOfRtDetrGives) {
+  ModelInfo model =
+      named_model({{"labels", {-1, 300}}, {"boxes", {-1, 300, 4}}, {"scores", {-1, 300}}});
+  expect_error(ErrorCode::kTaskUnknown, {"post-processor", "logits and boxes", "Ultralytics"},
+               [&] { identify_task(model, {}); });
+  model.inputs.push_back({"orig_target_sizes", DType::kInt64, {-1, 2}});
+  expect_error(ErrorCode::kTaskUnknown, {"'orig_target_sizes'", "post-processor"},
+               [&] { identify_task(model, {}); });
+}
+
+TEST(Refuse, AMaskInput) {
+  ModelInfo model = named_model({{"logits", {-1, 100, 92}}, {"pred_boxes", {-1, 100, 4}}});
+  model.inputs.push_back({"pixel_mask", DType::kInt64, {-1, 64, 64}});
+  expect_error(ErrorCode::kTaskUnknown, {"'pixel_mask'", "pictures of one size"},
+               [&] { identify_task(model, {}); });
+}
 
 TEST(Refuse, SeveralInputs) {
   ModelInfo model = model_of({{-1, 84, 8400}});
