@@ -34,18 +34,6 @@ std::string libav_words(int code) {
                              : fmt::format("{}; {}", video::av_error_text(code), first_error);
 }
 
-// libav's own decoder, which hands its work to NVDEC; not a wrapper of another library.
-const AVCodec* find_cuda_decoder(AVCodecID id) {
-  void* position = nullptr;
-  while (const AVCodec* codec = av_codec_iterate(&position)) {
-    if (codec->id != id || av_codec_is_decoder(codec) == 0 || codec->wrapper_name) continue;
-    for (int i = 0; const AVCodecHWConfig* config = avcodec_get_hw_config(codec, i); ++i) {
-      if (config->pix_fmt == AV_PIX_FMT_CUDA) return codec;
-    }
-  }
-  return nullptr;
-}
-
 // The driver's context behind the CUDA runtime, found without linking the driver.
 CUcontext runtime_context() {
   CUDA_CHECK(cudaInitDevice(0, 0, 0));
@@ -65,7 +53,6 @@ CUcontext runtime_context() {
 }  // namespace
 
 void keep_libav_errors() { av_log_set_callback(keep_error); }
-bool has_cpu_decoder(AVCodecID id) { return video::find_cpu_decoder(id) != nullptr; }
 
 DecodeDevice::DecodeDevice(const Sharing& sharing) {
   int result = 0;
@@ -111,7 +98,7 @@ ClipDecoder::ClipDecoder(const std::string& path, Ending ending, const DecodeDev
                          int extra_frames)
     : path_(path), ending_(ending), packet_(video::make_av_packet()) {
   open_container();
-  make_decoder(find_cuda_decoder(parameters().codec_id));
+  make_decoder(video::find_gpu_decoder(parameters().codec_id));
   decoder_->hw_device_ctx = av_buffer_ref(device.reference());
   decoder_->get_format = choose_cuda;
   decoder_->extra_hw_frames = extra_frames;

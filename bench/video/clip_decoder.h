@@ -75,9 +75,6 @@ class ClipDecoder {
   std::optional<std::int64_t> first_time_;  // decoding time of the first packet
 };
 
-/// Whether libav on this machine decodes the codec without hardware.
-bool has_cpu_decoder(AVCodecID id);
-
 /// Keeps libav's errors for `ClipDecoder`'s messages instead of printing them. Process-wide.
 void keep_libav_errors();
 

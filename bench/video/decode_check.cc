@@ -18,6 +18,7 @@ extern "C" {
 #include "core/cuda/copy.h"
 #include "core/ledger.h"
 #include "peregrine/error.h"
+#include "video/codecs.h"
 
 namespace peregrine::bench {
 namespace {
@@ -92,7 +93,7 @@ struct Reference {
 
 Reference make_reference(const std::string& path, AVCodecID codec) {
   Reference reference;
-  if (has_cpu_decoder(codec)) {
+  if (video::find_cpu_decoder(codec)) {
     ClipDecoder decoder(path, ClipDecoder::Ending::kOnce);
     while (const video::AvFrame frame = decoder.next()) {
       if (reference.frames++ % kEvery == 0) reference.lumas.push_back(luma_on_host(*frame));
