@@ -14,7 +14,7 @@
 
 #include <cuda_fp16.h>
 
-#include "engine/cuda/kernels/host_device.h"
+#include "core/host_device.h"
 #include "vision/preprocess_kernel.h"
 
 namespace peregrine::vision {
