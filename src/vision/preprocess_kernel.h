@@ -43,7 +43,8 @@ struct PictureJob {
 /// Where the pictures of a batch go: float32 or float16 [pictures, 3, height, width].
 struct PreprocessTarget {
   void* data = nullptr;
-  std::int64_t picture_stride = 0, channel_stride = 0, row_stride = 0, column_stride = 0;
+  std::int64_t picture_stride = 0, channel_stride = 0, row_stride = 0;  ///< elements
+  int column_stride = 0;
   int width = 0, height = 0;
   bool half = false;
   float scale[3] = {}, bias[3] = {};  ///< R G B: output = level (0 to 255) * scale + bias

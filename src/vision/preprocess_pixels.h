@@ -30,16 +30,16 @@ struct Taps {
   float weight = 0;  ///< of `second`
 };
 
-/// `position` counts from the resized picture's first pixel; outside it the nearest pixel's taps,
-/// so that they can always be read.
+/// `position` counts from the resized picture's first pixel; outside it taps that can be read.
 PEREGRINE_HOST_DEVICE Taps taps_of(const AxisMap& axis, int position) {
   constexpr float kUnit = 1.0f / 4294967296.0f;
-  const std::int64_t last = static_cast<std::int64_t>(axis.last) << 32;
-  const std::int64_t at =
-      clamp<std::int64_t>(clamp(position, 0, axis.resized - 1) * axis.step + axis.start, 0, last);
+  // Unsigned: far outside the picture it may wrap.
+  const std::uint64_t at =
+      static_cast<std::uint64_t>(position) * static_cast<std::uint64_t>(axis.step) +
+      static_cast<std::uint64_t>(axis.start);
+  // Beyond the outermost pixels both taps are the same, whatever their weights.
   const int first = static_cast<int>(at >> 32);
-  const int second = first < axis.last ? first + 1 : first;
-  return {axis.begin + first, axis.begin + second,
+  return {axis.begin + clamp(first, 0, axis.last), axis.begin + clamp(first + 1, 0, axis.last),
           static_cast<float>(static_cast<std::uint32_t>(at)) * kUnit};
 }
 
@@ -231,29 +231,30 @@ PEREGRINE_HOST_DEVICE void write_pixels(const PreprocessTarget& target, const Pi
   const auto is_inside = [](const AxisMap& axis, int position) {
     return position >= axis.offset && position < axis.offset + axis.resized;
   };
-  bool inside[kPixels], any_inside = false;
-  Taps across[kPixels];
-  PEREGRINE_UNROLL
-  for (int i = 0; i < kPixels; ++i) {
-    const int x = column + i * kLanes;
-    inside[i] = is_inside(job.x, x) && is_inside(job.y, row);
-    any_inside |= inside[i];
-    across[i] = taps_of(job.x, x - job.x.offset);
-  }
+  bool inside[kPixels] = {};
   Rgb sum[kPixels] = {};
-  if (any_inside) {
+  if (is_inside(job.y, row)) {  // the same for the whole warp
+    Taps across[kPixels];
+    PEREGRINE_UNROLL
+    for (int i = 0; i < kPixels; ++i) {
+      const int x = column + i * kLanes;
+      inside[i] = is_inside(job.x, x);
+      across[i] = taps_of(job.x, x - job.x.offset);
+    }
     resize_pixels_of_any(job, taps_of(job.y, row - job.y.offset), across, sum);
   }
   Element* const out = static_cast<Element*>(target.data) + picture * target.picture_stride +
                        row * target.row_stride;
   PEREGRINE_UNROLL
-  for (int i = 0; i < kPixels; ++i) {
-    const int x = column + i * kLanes;
-    if (x >= target.width) continue;
+  for (int k = 0; k < 3; ++k) {
+    Element* const channel = out + k * target.channel_stride;
+    const float scale = target.scale[k], bias = target.bias[k], padding = target.padding[k];
     PEREGRINE_UNROLL
-    for (int k = 0; k < 3; ++k) {
-      store(out + k * target.channel_stride + x * target.column_stride,
-            inside[i] ? sum[i].level[k] * target.scale[k] + target.bias[k] : target.padding[k]);
+    for (int i = 0; i < kPixels; ++i) {
+      const int x = column + i * kLanes;
+      const float value = inside[i] ? sum[i].level[k] * scale + bias : padding;
+      Element* const to = channel + x * target.column_stride;
+      if (x < target.width) store(to, value);
     }
   }
 }

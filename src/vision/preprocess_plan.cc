@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -114,12 +116,18 @@ PreprocessTarget plan_target(const TensorView& out, std::size_t pictures, const 
                             to_string(wanted), to_string(out.dtype), to_string(out.shape),
                             out.data == nullptr ? "no device" : to_string(out.device)));
   }
+  if (std::abs(out.strides[3]) > std::numeric_limits<int>::max() / any.width) {
+    throw Error(ErrorCode::kInvalidShape,
+                fmt::format("preprocessing on the GPU writes rows of less than 2^31 elements; the "
+                            "output's {} columns are {} elements apart",
+                            any.width, out.strides[3]));
+  }
   PreprocessTarget target;
   target.data = out.data;
   target.picture_stride = out.strides[0];
   target.channel_stride = out.strides[1];
   target.row_stride = out.strides[2];
-  target.column_stride = out.strides[3];
+  target.column_stride = static_cast<int>(out.strides[3]);
   target.width = any.width;
   target.height = any.height;
   target.half = half;

@@ -132,6 +132,9 @@ TEST_F(PreprocessErrors, Outputs) {
   expect(ErrorCode::kInvalidShape, {"[1, 3, 4, 4]", "[1, 3, 4, 3]"});
   out_ = TensorView(memory_, DType::kFloat32, {1, 3, 4, 4}, Device::cpu());
   expect(ErrorCode::kInvalidShape, {"on cpu"});
+  out_ = TensorView(memory_, DType::kFloat32, {1, 3, 4, 4}, Device::cuda(0));
+  out_.strides[3] = std::int64_t{1} << 30;
+  expect(ErrorCode::kInvalidShape, {"less than 2^31 elements", "4 columns are 1073741824"});
 }
 
 TEST_F(PreprocessErrors, Crops) {
