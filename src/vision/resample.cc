@@ -8,16 +8,10 @@
 #include <vector>
 
 #include "peregrine/error.h"
-#include "vision/color.h"
-#include "vision/fetch_ahead.h"
-#include "vision/row_kernels.h"
-#include "vision/row_kernels_avx2.h"
+#include "vision/convert_row.h"
 
 namespace peregrine::vision {
 namespace {
-
-using Row = std::vector<std::int16_t>;
-using RgbRow = std::array<Row, 3>;
 
 /// Where each output pixel of one axis lies between two source pixels.
 struct Axis {
@@ -26,29 +20,12 @@ struct Axis {
   int begin = 0, end = 0;     ///< output pixels that the resized region covers
 };
 
-// The columns of the picture that become RGB. Where the picture is a whole number of times as wide
-// as its resized self (1080p, 720p or 4K into 640), the output pixels lie on, or in the middle
-// between, columns that far apart: only those are converted, and the resize has nothing to look up.
-// Else all are.
-struct Columns {
-  int begin = 0, end = 0;  // that the samples are read from; `begin` is even
-  int first = 0, step = 1, count = 0;
-  bool whole_step = false;
-  int sides = 1;  // 2: of each also the one to the right
-
-  // Of a row buffer: the `count` columns, and after them their right neighbours.
-  int converted() const { return sides * count; }
-};
-
 struct Scratch {
-  FetchAhead ahead;
   Axis x, y;
   std::array<RgbRow, 2> rgb;   // the two source rows around an output row
   std::array<int, 2> rgb_row;  // which rows they are; -1: none
   RgbRow blended;
-  Row chroma[2];       // vertically interpolated U, V with one more sample on each side
-  Row chroma_wide[2];  // at the converted columns
-  std::vector<std::uint8_t> picked[3];  // samples of the converted columns
+  RowScratch rows;
 };
 
 Scratch& scratch() {
@@ -73,177 +50,14 @@ void map_axis(int region_begin, int region_size, int resized, int offset, int si
   }
 }
 
-std::int16_t fixed(double value) { return static_cast<std::int16_t>(std::lround(value * 32768)); }
-
-FixedColor to_fixed(const ColorGains& gains) {
-  FixedColor color;
-  color.luma_offset = static_cast<std::int16_t>(gains.luma_offset);
-  color.luma = fixed(gains.luma / 2);
-  color.red_v = fixed(gains.red_v / 4);
-  color.blue_u = fixed(gains.blue_u / 4);
-  color.green_u = fixed(gains.green_u / 4);
-  color.green_v = fixed(gains.green_v / 4);
-  return color;
-}
-
-const std::uint8_t* row_of(const Frame& frame, int plane, int y) {
-  const Plane& from = frame.planes[static_cast<std::size_t>(plane)];
-  return from.data + from.stride * y;
-}
-
-// The chroma rows that luma row `y` lies between, in the 4:2:0 formats.
-struct ChromaRows {
-  int near = 0, far = 0;
-};
-
-ChromaRows chroma_rows(const Frame& frame, int y) {
-  const int near = y / 2;
-  return {near, std::clamp(near + (y % 2 == 0 ? -1 : 1), 0, (frame.info.height + 1) / 2 - 1)};
-}
-
-// U and V of luma row `y` at the converted columns, for the 4:2:0 formats.
-PEREGRINE_ROW_KERNEL void interpolate_chroma(const Frame& frame, int y, const Columns& columns,
-                                             Scratch& memory) {
-  const auto [near, far] = chroma_rows(frame, y);
-  // One sample more on each side, where the picture has one.
-  const int chroma_width = (frame.info.width + 1) / 2;
-  const int begin = columns.begin / 2, end = (columns.end + 1) / 2;
-  const int from = std::max(begin - 1, 0), to = std::min(end + 1, chroma_width);
-  std::int16_t* u = memory.chroma[0].data() + 1;
-  std::int16_t* v = memory.chroma[1].data() + 1;
-  const int shift = from - begin;
-  if (frame.format == PixelFormat::kNv12) {
-    blend_chroma_pairs(row_of(frame, 1, near) + 2 * from, row_of(frame, 1, far) + 2 * from,
-                       to - from, u + shift, v + shift);
-  } else {
-    blend_chroma_rows(row_of(frame, 1, near) + from, row_of(frame, 1, far) + from, to - from,
-                      u + shift);
-    blend_chroma_rows(row_of(frame, 2, near) + from, row_of(frame, 2, far) + from, to - from,
-                      v + shift);
-  }
-  for (std::int16_t* each : {u, v}) {
-    if (from == begin) each[-1] = each[0];
-    if (to == end) each[end - begin] = each[end - begin - 1];
-  }
-  for (int side = 0; side < columns.sides; ++side) {
-    const int first = columns.first - columns.begin + side;
-    const int at = side * columns.count;
-    widen_chroma(u, first, columns.step, columns.count, memory.chroma_wide[0].data() + at);
-    widen_chroma(v, first, columns.step, columns.count, memory.chroma_wide[1].data() + at);
-  }
-}
-
-#if defined(__x86_64__)
-// The same where 16 bytes at a time hold what eight columns need and all that is read lies in the
-// plane; false elsewhere.
-bool interpolate_chroma_fast(const Frame& frame, int y, const Columns& columns, Scratch& memory) {
-  if (columns.step > ChromaPairs::kMaxStep) return false;
-  const bool interleaved = frame.format == PixelFormat::kNv12;
-  const int bytes = interleaved ? 2 : 1;  // from one sample to the next
-  const auto [near, far] = chroma_rows(frame, y);
-  const int upper = std::min(near, far), lower = std::max(near, far);
-  const int right = (frame.info.width + 1) / 2 - 1, bottom = (frame.info.height + 1) / 2 - 1;
-  for (int side = 0; side < columns.sides; ++side) {
-    const int first = columns.first + side;
-    const ChromaPairs pairs(first, columns.step, interleaved);
-    const std::int64_t begin = std::int64_t{pairs.base} * bytes;
-    const std::int64_t end = begin + pairs.span(columns.count, interleaved);
-    const std::int64_t stride = frame.planes[1].stride;
-    const std::int64_t other = frame.planes[interleaved ? 1 : 2].stride;
-    for (const std::int64_t each : {stride, other}) {
-      if (each < 0 || each * upper + begin < 0 ||
-          end > each * (bottom - lower) + std::int64_t{right + 1} * bytes) {
-        return false;
-      }
-    }
-    std::int16_t* out[2];
-    for (int i = 0; i < 2; ++i) out[i] = memory.chroma_wide[i].data() + side * columns.count;
-    if (interleaved) {
-      interpolate_chroma_pairs_avx2(row_of(frame, 1, near) + begin, row_of(frame, 1, far) + begin,
-                                    pairs, columns.count, out[0], out[1]);
-    } else {
-      for (int i = 0; i < 2; ++i) {
-        interpolate_chroma_avx2(row_of(frame, 1 + i, near) + begin,
-                                row_of(frame, 1 + i, far) + begin, pairs, columns.count, out[i]);
-      }
-    }
-    // At the picture's edges the far sample is the near one.
-    const int last = first + columns.step * (columns.count - 1);
-    const auto repeat = [&](int column, int at) {
-      for (int i = 0; i < 2; ++i) {
-        const int plane = interleaved ? 1 : 1 + i, offset = column / 2 * bytes + interleaved * i;
-        const int sum = 3 * row_of(frame, plane, near)[offset] + row_of(frame, plane, far)[offset];
-        out[i][at] = static_cast<std::int16_t>((sum - 4 * 128) * 32);
-      }
-    };
-    if (first == 0) repeat(first, 0);
-    if (last % 2 == 1 && last / 2 == right) repeat(last, columns.count - 1);
-  }
-  return true;
-}
-#endif
-
-// The samples of one plane at the converted columns.
-PEREGRINE_ROW_KERNEL const std::uint8_t* samples(const Frame& frame, int plane, int y,
-                                                 const Columns& columns, Scratch& memory) {
-  const std::uint8_t* const from = row_of(frame, plane, y) + columns.first;
-  if (columns.step == 1) return from;
-  std::uint8_t* const out = memory.picked[plane].data();
-  for (int side = 0; side < columns.sides; ++side) {
-    pick(from + side, columns.step, columns.count, out + side * columns.count);
-  }
-  return out;
-}
-
-template <Simd kSimd>
-PEREGRINE_ROW_KERNEL void convert_row(const Frame& frame, int y, const Columns& columns,
-                                      FixedColor color, Scratch& memory, RgbRow& out) {
-  std::int16_t* red = out[0].data();
-  std::int16_t* green = out[1].data();
-  std::int16_t* blue = out[2].data();
-  const int count = columns.converted();
-  std::int16_t* u = memory.chroma_wide[0].data();
-  std::int16_t* v = memory.chroma_wide[1].data();
-  switch (frame.format) {
-    case PixelFormat::kRgb24:
-      for (int side = 0; side < columns.sides; ++side) {
-        const int at = side * columns.count;
-        split_rgb(row_of(frame, 0, y) + 3 * (columns.first + side), columns.step, columns.count,
-                  red + at, green + at, blue + at);
-      }
-      return;
-    case PixelFormat::kGray8:
-      luma_to_gray(samples(frame, 0, y, columns, memory), count, color, red);
-      std::copy_n(red, count, green);
-      std::copy_n(red, count, blue);
-      return;
-    case PixelFormat::kYuv444p:
-      center_chroma(samples(frame, 1, y, columns, memory), count, u);
-      center_chroma(samples(frame, 2, y, columns, memory), count, v);
-      break;
-    case PixelFormat::kYuv420p:
-    case PixelFormat::kNv12:
-#if defined(__x86_64__)
-      if (kSimd == Simd::kAvx2 && interpolate_chroma_fast(frame, y, columns, memory)) break;
-#endif
-      interpolate_chroma(frame, y, columns, memory);
-      break;
-    case PixelFormat::kP010: return;  // refused by `resample`
-  }
-  memory.ahead.some();
-  const std::uint8_t* const luma = samples(frame, 0, y, columns, memory);
-  memory.ahead.some();
-  yuv_to_rgb(luma, u, v, count, color, red, green, blue);
-}
-
 // Makes slot `slot` hold source row `row`, converted now unless it was already.
 template <Simd kSimd>
 PEREGRINE_ROW_KERNEL void load_row(const Frame& frame, int row, std::size_t slot,
                                    const Columns& columns, FixedColor color, Scratch& memory) {
   if (memory.rgb_row[slot] == row) return;
-  convert_row<kSimd>(frame, row, columns, color, memory, memory.rgb[slot]);
+  convert_row<kSimd>(frame, row, columns, color, memory.rows, memory.rgb[slot]);
   memory.rgb_row[slot] = row;
-  memory.ahead.some();
+  memory.rows.ahead.some();
 }
 
 // The samples of source row `row`.
@@ -274,17 +88,18 @@ void fetch_row(const Frame& frame, int row, const Columns& columns, FetchAhead& 
 // What the next output line needs: source rows that are not converted yet, and where it goes.
 void fetch_line(const Frame& frame, const Axis& y, std::size_t index, const Columns& columns,
                 const ResampleJob& job, const float* target, Scratch& memory) {
-  memory.ahead.clear();
+  memory.rows.ahead.clear();
   if (index >= y.first.size()) return;
   const int row = y.first[index];
   const auto is_new = [&](int each) {
     return each != memory.rgb_row[0] && each != memory.rgb_row[1];
   };
-  if (is_new(row)) fetch_row(frame, row, columns, memory.ahead);
-  if (y.weight[index] > 0 && is_new(row + 1)) fetch_row(frame, row + 1, columns, memory.ahead);
+  if (is_new(row)) fetch_row(frame, row, columns, memory.rows.ahead);
+  if (y.weight[index] > 0 && is_new(row + 1)) fetch_row(frame, row + 1, columns, memory.rows.ahead);
   const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(job.width) * job.height;
   for (int c = 0; c < 3; ++c) {
-    memory.ahead.add(target + c * plane, static_cast<std::ptrdiff_t>(sizeof(float)) * job.width);
+    memory.rows.ahead.add(target + c * plane,
+                          static_cast<std::ptrdiff_t>(sizeof(float)) * job.width);
   }
 }
 
@@ -320,11 +135,11 @@ void size_scratch(Scratch& memory, const Columns& columns) {
   }
   for (int i = 0; i < 2; ++i) {
     // The second of the last pair is read a step past the last column.
-    grow(memory.chroma[i], (columns.end - columns.begin + columns.step) / 2 + 6);
-    grow(memory.chroma_wide[i], width);
+    grow(memory.rows.chroma[i], (columns.end - columns.begin + columns.step) / 2 + 6);
+    grow(memory.rows.chroma_wide[i], width);
   }
   if (columns.step > 1) {
-    for (auto& row : memory.picked) grow(row, width);
+    for (auto& row : memory.rows.picked) grow(row, width);
   }
   memory.rgb_row = {-1, -1};
 }
@@ -387,7 +202,7 @@ PEREGRINE_ROW_KERNEL void resample_body(const Frame& frame, const ResampleJob& j
       write_channel(from, columns, x,
                     job.scale[c] / static_cast<float>(blend ? kBlendedOne : kRgbOne), job.bias[c],
                     channel + x.begin);
-      memory.ahead.some();
+      memory.rows.ahead.some();
       std::fill_n(channel + x.end, job.width - x.end, job.padding[c]);
     }
   }

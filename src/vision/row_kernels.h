@@ -18,7 +18,7 @@ namespace peregrine::vision {
 constexpr int kRgbOne = 32;
 constexpr int kBlendedOne = 128;
 
-/// Y'CbCr to R'G'B' in the kernels' fixed point (see `to_fixed` in resample.cc).
+/// Y'CbCr to R'G'B' in the kernels' fixed point (see `to_fixed` in convert_row.h).
 struct FixedColor {
   std::int16_t luma_offset = 0;                                  ///< 16 for limited range
   std::int16_t luma = 0;                                         ///< gain of luma / 2, in 1/32768
