@@ -204,7 +204,8 @@ TEST(OverlayOnGpu, OtherPicturesAreRefused) {
 TEST(OverlayOnGpu, Timing) {
   PEREGRINE_NEEDS_GPU();
   const cuda::Stream stream = cuda::make_stream();
-  const cuda::Event start = cuda::make_event(true), stop = cuda::make_event(true);
+  const cuda::Event start = cuda::make_event(cuda::EventUse::kTiming);
+  const cuda::Event stop = cuda::make_event(cuda::EventUse::kTiming);
   for (const auto& [objects, masks, skeletons] :
        {std::tuple{1, false, false}, {10, false, false}, {10, true, true}, {100, true, true}}) {
     GpuOverlay overlay(overlay_labels());
