@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "engine/cuda/kernels/host_device.h"
+#include "core/host_device.h"
 
 namespace peregrine::output {
 
