@@ -171,8 +171,8 @@ TEST(Predictor, RefusesEnginesThatDoNotFit) {
 
 TEST(Embedder, FillsTheObjectsAskedForInBatches) {
   const auto engine = std::make_shared<MeanEngine>(2);
-  Embedder embedder(engine, embed_spec());
-  EXPECT_EQ(embedder.embedding_size(), 3);
+  const auto embedder = make_cpu_embedder(engine, embed_spec());
+  EXPECT_EQ(embedder->embedding_size(), 3);
   Frame frame = plain(255, 0, 0, 0);
   auto* pixels = const_cast<std::uint8_t*>(frame.planes[0].data);
   for (int y = 0; y < 10; ++y) {
@@ -185,7 +185,7 @@ TEST(Embedder, FillsTheObjectsAskedForInBatches) {
   detections.boxes = {{0, 0, 10, 10}, {10, 0, 20, 10}, {12, 2, 18, 9}, {0, 0, 4, 4}};
   detections.scores = {1, 1, 1, 1};
   detections.classes = {0, 0, 0, 0};
-  embedder.embed(frame, detections);
+  embedder->embed(frame, detections);
   EXPECT_EQ(engine->batches, (std::vector<int>{2, 2}));
   const float wanted[4][3] = {{1, 0, 0}, {0, 1, 0}, {0, 1, 0}, {1, 0, 0}};
   for (std::size_t i = 0; i < 4; ++i) {
@@ -193,15 +193,15 @@ TEST(Embedder, FillsTheObjectsAskedForInBatches) {
       EXPECT_NEAR(detections.embedding_of(i)[c], wanted[i][c], 1e-6);
   }
   const int some[] = {1};
-  embedder.embed(frame, detections, some);
+  embedder->embed(frame, detections, some);
   EXPECT_EQ(detections.embedding_of(0)[0], 0.0f);
   EXPECT_FLOAT_EQ(detections.embedding_of(1)[1], 1.0f);
   EXPECT_EQ(detections.embeddings.size(), 12u);
   const int wrong[] = {4};
   expect_error(ErrorCode::kInvalidArgument, {"object 4 of 4"},
-               [&] { embedder.embed(frame, detections, wrong); });
+               [&] { embedder->embed(frame, detections, wrong); });
   Detections none;
-  embedder.embed(frame, none);
+  embedder->embed(frame, none);
   EXPECT_TRUE(none.embeddings.empty());
 }
 
@@ -210,7 +210,7 @@ TEST(Embedder, TakesEmbeddingModelsOnly) {
   spec.task = Task::kClassify;
   spec.head = Head::kClassify;
   expect_error(ErrorCode::kInvalidArgument, {"classify", "--reid"},
-               [&] { Embedder(std::make_shared<MeanEngine>(1), spec); });
+               [&] { make_cpu_embedder(std::make_shared<MeanEngine>(1), spec); });
 }
 
 }  // namespace
