@@ -79,6 +79,9 @@ __device__ void store(const DevicePicture& to, int x, int y, int width, int heig
       make_uchar2(static_cast<unsigned char>(block.u), static_cast<unsigned char>(block.v));
 }
 
+// Depth divides in double precision, which costs registers: pictures without it have a kernel of
+// their own.
+template <bool kDepth>
 __global__ void __launch_bounds__(kThreads)
     overlay_kernel(const BlockList list, const Planes from, const DevicePicture to) {
   __shared__ int found[kThreads];
@@ -90,7 +93,9 @@ __global__ void __launch_bounds__(kThreads)
   const bool inside = x < list.width && y < list.height;
   Block block;
   if (inside) block = load(from, x, y, list.width, list.height);
-  if (inside && list.depth != nullptr) draw_depth(list, x, y, block);
+  if constexpr (kDepth) {
+    if (inside) draw_depth(list, x, y, block);
+  }
   for (int first = 0; first < list.command_count; first += kThreads) {
     const int total = find_commands(list, first, left, top, found, counts);
     for (int i = 0; i < total && inside; ++i) {
@@ -109,7 +114,8 @@ void launch_overlay(const BlockList& list, const Plane (&from)[2], const DeviceP
   const dim3 tiles(static_cast<unsigned>((list.width + kTileWidth - 1) / kTileWidth),
                    static_cast<unsigned>((list.height + kTileHeight - 1) / kTileHeight));
   const Planes planes{from[0].data, from[1].data, from[0].stride, from[1].stride};
-  overlay_kernel<<<tiles, dim3(kAcross, kDown), 0, stream>>>(list, planes, to);
+  const auto kernel = list.depth ? overlay_kernel<true> : overlay_kernel<false>;
+  kernel<<<tiles, dim3(kAcross, kDown), 0, stream>>>(list, planes, to);
   CUDA_CHECK(cudaGetLastError());
 }
 
