@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "output/overlay_pixels.h"
 #include "peregrine/error.h"
 
 namespace peregrine::output {
@@ -92,6 +93,25 @@ LumaWeights luma_weights(ColorMatrix matrix) {
   return {0.2126, 0.7152, 0.0722};
 }
 
+std::array<int, 3> components_of(Color color, PixelFormat format, ColorMatrix matrix,
+                                 ColorRange range) {
+  if (format == PixelFormat::kRgb24) return {color.r, color.g, color.b};
+  const LumaWeights weights = luma_weights(matrix);
+  const double luma = weights.r * color.r + weights.g * color.g + weights.b * color.b;
+  const double cb = (color.b - luma) / (2 * (1 - weights.b));
+  const double cr = (color.r - luma) / (2 * (1 - weights.r));
+  const bool full = range == ColorRange::kFull || format == PixelFormat::kGray8;
+  const auto byte = [](double value) {
+    return static_cast<int>(std::clamp(std::lround(value), 0L, 255L));
+  };
+  if (full) return {byte(luma), byte(128 + cb), byte(128 + cr)};
+  return {byte(16 + luma * 219 / 255), byte(128 + cb * 224 / 255), byte(128 + cr * 224 / 255)};
+}
+
+int translucency_of(float opacity) {
+  return static_cast<int>(std::lround(256 * std::clamp(opacity, 0.0f, 1.0f)));
+}
+
 void require_host_picture(const Frame& frame) {
   if (frame.device.is_cpu() && !frame.empty() && frame.format != PixelFormat::kP010) return;
   throw Error(
@@ -129,27 +149,12 @@ Canvas::Canvas(const Frame& picture)
   }
 }
 
-std::array<int, 3> Canvas::components_of(Color color) const {
-  if (format_ == PixelFormat::kRgb24) return {color.r, color.g, color.b};
-  const LumaWeights weights = luma_weights(matrix_);
-  const double luma = weights.r * color.r + weights.g * color.g + weights.b * color.b;
-  const double cb = (color.b - luma) / (2 * (1 - weights.b));
-  const double cr = (color.r - luma) / (2 * (1 - weights.r));
-  const bool full = range_ == ColorRange::kFull || format_ == PixelFormat::kGray8;
-  const auto byte = [](double value) {
-    return static_cast<int>(std::clamp(std::lround(value), 0L, 255L));
-  };
-  if (full) return {byte(luma), byte(128 + cb), byte(128 + cr)};
-  return {byte(16 + luma * 219 / 255), byte(128 + cb * 224 / 255), byte(128 + cr * 224 / 255)};
-}
-
 // Weights run to 256, so that full coverage at full opacity leaves nothing of what was there; all
 // products fit 16 bits, which makes these loops eight or sixteen samples wide.
 void Canvas::paint(const Coverage& coverage, Color color, float opacity) {
   const PixelRect& area = coverage.rect();
-  const std::array<int, 3> values = components_of(color);
-  const auto translucency =
-      static_cast<std::uint16_t>(std::lround(256 * std::clamp(opacity, 0.0f, 1.0f)));
+  const std::array<int, 3> values = components_of(color, format_, matrix_, range_);
+  const auto translucency = static_cast<std::uint16_t>(translucency_of(opacity));
   weights_.resize(static_cast<std::size_t>(area.width()));
   const bool halved = channels_[1].halved;
   for (int y = area.top; y < area.bottom; ++y) {
@@ -174,15 +179,12 @@ void Canvas::paint_levels(std::span<const std::uint8_t> levels, const ColorScale
                           float opacity) {
   std::array<std::array<std::uint8_t, std::tuple_size_v<ColorScale>>, 3> values;
   for (std::size_t level = 0; level < colors.size(); ++level) {
-    const std::array<int, 3> components = components_of(colors[level]);
+    const std::array<int, 3> components = components_of(colors[level], format_, matrix_, range_);
     for (std::size_t i = 0; i < 3; ++i) {
       values[i][level] = static_cast<std::uint8_t>(components[i]);
     }
   }
-  const int over = static_cast<int>(std::lround(256 * std::clamp(opacity, 0.0f, 1.0f)));
-  const auto blend_level = [over](std::uint8_t& sample, std::uint8_t value) {
-    sample = static_cast<std::uint8_t>((sample * (256 - over) + value * over) >> 8);
-  };
+  const int weight = translucency_of(opacity);
   const std::ptrdiff_t stride = (width_ + 1) & ~1;
   for (int i = 0; i < channel_count_; ++i) {
     const Channel& channel = channels_[static_cast<std::size_t>(i)];
@@ -197,7 +199,8 @@ void Canvas::paint_levels(std::span<const std::uint8_t> levels, const ColorScale
                                           level[2 * x + 1 + stride] + 2) /
                                              4
                                        : level[x];
-        blend_level(*sample, table[static_cast<std::size_t>(own)]);
+        *sample = static_cast<std::uint8_t>(
+            output::blend(*sample, table[static_cast<std::size_t>(own)], weight));
       }
     }
   }

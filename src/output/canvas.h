@@ -36,7 +36,6 @@ class Canvas {
     bool halved = false;
   };
   void blend(const Channel& channel, int x, int y, int count, int value) const;
-  std::array<int, 3> components_of(Color color) const;
 
   int width_, height_;
   PixelFormat format_;
@@ -46,6 +45,12 @@ class Canvas {
   std::array<Channel, 3> channels_;
   std::vector<std::uint16_t> weights_;  // of one row of samples, 0 to 256
 };
+
+/// A colour as a picture of that format, matrix and range holds it: Y Cb Cr, R G B, or grey first.
+std::array<int, 3> components_of(Color color, PixelFormat format, ColorMatrix matrix,
+                                 ColorRange range);
+/// An opacity in [0, 1] as the weight of what is opaque, 0 to 256.
+int translucency_of(float opacity);
 
 /// Weights of R, G and B in luma (BT.601, 709 or 2020).
 struct LumaWeights {

@@ -5,48 +5,24 @@
 #include <cmath>
 #include <cstring>
 
+#include "output/overlay_pixels.h"
+
 namespace peregrine::output {
 namespace {
 
-// A line of round ends and the pixels it covers.
-class Stroke {
- public:
-  Stroke(float x, float y, float dx, float dy, float radius)
-      : x_(x), y_(y), dx_(dx), dy_(dy), radius_(radius) {
-    const float length2 = dx * dx + dy * dy;
-    per_length2_ = length2 > 0 ? 1 / length2 : 0;
+// The columns between which row `y` (a centre) can be touched: those of the part of the axis that
+// is within reach.
+std::pair<float, float> columns_of(const StrokeShape& stroke, float y) {
+  float from = 0, to = 1;
+  if (std::abs(stroke.dy) > 1e-3f) {
+    const float above = (y - stroke.reach - stroke.y) / stroke.dy;
+    const float below = (y + stroke.reach - stroke.y) / stroke.dy;
+    from = std::clamp(std::min(above, below), 0.0f, 1.0f);
+    to = std::clamp(std::max(above, below), 0.0f, 1.0f);
   }
-  // How far from its axis a pixel can be and still be touched.
-  float reach() const { return radius_ + 0.5f; }
-
-  // The columns between which row `y` (a centre) can be touched: those of the part of the axis that
-  // is within reach.
-  std::pair<float, float> columns_of(float y) const {
-    float from = 0, to = 1;
-    if (std::abs(dy_) > 1e-3f) {
-      const float above = (y - reach() - y_) / dy_, below = (y + reach() - y_) / dy_;
-      from = std::clamp(std::min(above, below), 0.0f, 1.0f);
-      to = std::clamp(std::max(above, below), 0.0f, 1.0f);
-    }
-    const float a = x_ + from * dx_, b = x_ + to * dx_;
-    return {std::min(a, b) - reach(), std::max(a, b) + reach()};
-  }
-
-  // Raises `count` coverages from pixel (x, y) on.
-  void cover(std::uint8_t* alpha, int x, int y, int count) const {
-    const float py = static_cast<float>(y) + 0.5f - y_;
-    for (int i = 0; i < count; ++i) {
-      const float px = static_cast<float>(x + i) + 0.5f - x_;
-      const float along = std::clamp((px * dx_ + py * dy_) * per_length2_, 0.0f, 1.0f);
-      const float ax = px - along * dx_, ay = py - along * dy_;
-      const float covered = std::clamp(reach() - std::sqrt(ax * ax + ay * ay), 0.0f, 1.0f);
-      alpha[i] = std::max(alpha[i], static_cast<std::uint8_t>(255 * covered + 0.5f));
-    }
-  }
-
- private:
-  float x_, y_, dx_, dy_, radius_, per_length2_;
-};
+  const float a = stroke.x + from * stroke.dx, b = stroke.x + to * stroke.dx;
+  return {std::min(a, b) - stroke.reach, std::max(a, b) + stroke.reach};
+}
 
 // Reads a mask column by column.
 class MaskColumns {
@@ -97,20 +73,23 @@ void Coverage::add_rect(const PixelRect& rect) {
 }
 
 void Coverage::add_line(float x0, float y0, float x1, float y1, float radius) {
-  const Stroke stroke(x0, y0, x1 - x0, y1 - y0, radius);
+  const StrokeShape stroke = stroke_shape(x0, y0, x1, y1, radius);
   // Truncation is rounding down: the region has no negative corners.
   const auto within = [](float position, int low, int high) {
     return static_cast<int>(
         std::clamp(position, static_cast<float>(low), static_cast<float>(high)));
   };
-  const float reach = stroke.reach();
+  const float reach = stroke.reach;
   const int first = within(std::min(y0, y1) - reach, rect_.top, rect_.bottom);
   const int last = within(std::max(y0, y1) + reach + 1, rect_.top, rect_.bottom);
   for (int y = first; y < last; ++y) {
-    const auto [left, right] = stroke.columns_of(static_cast<float>(y) + 0.5f);
+    const auto [left, right] = columns_of(stroke, static_cast<float>(y) + 0.5f);
     const int from = within(left, rect_.left, rect_.right);
     const int to = within(right + 1, rect_.left, rect_.right);
-    stroke.cover(row(y) + (from - rect_.left), from, y, to - from);
+    std::uint8_t* alpha = row(y) + (from - rect_.left);
+    for (int i = 0; i < to - from; ++i) {
+      alpha[i] = std::max(alpha[i], stroke_alpha(stroke, from + i, y));
+    }
   }
 }
 

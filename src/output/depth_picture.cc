@@ -26,28 +26,24 @@ DepthRows::DepthRows(const DepthMap& map, int width, int height)
   for (std::size_t i = 0; i < normalized_.size(); ++i) normalized_[i] = map.normalized(i);
 }
 
-std::vector<DepthRows::Place> DepthRows::places(int cells, int pixels) {
-  std::vector<Place> places;
+std::vector<DepthPlace> DepthRows::places(int cells, int pixels) {
+  std::vector<DepthPlace> places;
   places.reserve(static_cast<std::size_t>(pixels));
-  for (int i = 0; i < pixels; ++i) {
-    const double at = std::clamp((i + 0.5) * cells / pixels - 0.5, 0.0, cells - 1.0);
-    const int cell = static_cast<int>(at);
-    places.push_back({cell, std::min(cell + 1, cells - 1), static_cast<float>(at - cell)});
-  }
+  for (int i = 0; i < pixels; ++i) places.push_back(depth_place(i, pixels, cells));
   return places;
 }
 
 std::span<const float> DepthRows::row(int y) {
-  const Place& place = down_[static_cast<std::size_t>(y)];
+  const DepthPlace& place = down_[static_cast<std::size_t>(y)];
   const float* upper = normalized_.data() + static_cast<std::ptrdiff_t>(place.cell) * cells_a_row_;
   const float* lower = normalized_.data() + static_cast<std::ptrdiff_t>(place.next) * cells_a_row_;
   for (std::size_t i = 0; i < blended_.size(); ++i) {
-    blended_[i] = upper[i] + (lower[i] - upper[i]) * place.weight;
+    blended_[i] = mix(upper[i], lower[i], place.weight);
   }
   for (std::size_t i = 0; i < row_.size(); ++i) {
-    const Place& at = across_[i];
-    const float left = blended_[static_cast<std::size_t>(at.cell)];
-    row_[i] = left + (blended_[static_cast<std::size_t>(at.next)] - left) * at.weight;
+    const DepthPlace& at = across_[i];
+    row_[i] = mix(blended_[static_cast<std::size_t>(at.cell)],
+                  blended_[static_cast<std::size_t>(at.next)], at.weight);
   }
   return row_;
 }

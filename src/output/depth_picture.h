@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "output/overlay_pixels.h"
 #include "peregrine/depth.h"
 
 namespace peregrine::output {
@@ -24,16 +25,11 @@ class DepthRows {
   std::span<const float> row(int y);
 
  private:
-  /// Where a pixel lies between two cells.
-  struct Place {
-    int cell, next;
-    float weight;  ///< of `next`
-  };
-  static std::vector<Place> places(int cells, int pixels);
+  static std::vector<DepthPlace> places(int cells, int pixels);
 
   const int cells_a_row_;
   std::vector<float> normalized_;
-  const std::vector<Place> across_, down_;
+  const std::vector<DepthPlace> across_, down_;
   std::vector<float> blended_, row_;
 };
 

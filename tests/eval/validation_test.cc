@@ -189,6 +189,7 @@ class FakeGpu final : public engine::GpuEngine {
   std::string description() const override { return "fake"; }
   std::unique_ptr<ExecutionContext> create_context() const override;
   Device gpu() const override { return Device::cuda(0); }
+  std::shared_ptr<const Engine> on_device() const override { return nullptr; }  // not asked for
   const compiler::Plan& plan() const override { return plan_; }
   std::size_t weight_bytes() const override { return 0; }
   std::size_t context_bytes() const override { return 0; }

@@ -171,7 +171,7 @@ TEST(Predictor, RefusesEnginesThatDoNotFit) {
 
 TEST(Embedder, FillsTheObjectsAskedForInBatches) {
   const auto engine = std::make_shared<MeanEngine>(2);
-  const std::unique_ptr<Embedder> embedder = make_cpu_embedder(engine, embed_spec());
+  const auto embedder = make_cpu_embedder(engine, embed_spec());
   EXPECT_EQ(embedder->embedding_size(), 3);
   Frame frame = plain(255, 0, 0, 0);
   auto* pixels = const_cast<std::uint8_t*>(frame.planes[0].data);
