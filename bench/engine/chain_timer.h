@@ -15,7 +15,8 @@ inline double microseconds_per_replay(const cuda::GraphExec& graph, const cuda::
                                       int rounds = 5, int replays = 4) {
   std::vector<double> times;
   for (int round = -1; round < rounds; ++round) {  // the first round warms up
-    const cuda::Event start = cuda::make_event(EventUse::kTiming), stop = cuda::make_event(EventUse::kTiming);
+    const cuda::Event start = cuda::make_event(cuda::EventUse::kTiming),
+                      stop = cuda::make_event(cuda::EventUse::kTiming);
     CUDA_CHECK(cudaEventRecord(start.get(), stream.get()));
     for (int i = 0; i < replays; ++i) CUDA_CHECK(cudaGraphLaunch(graph.get(), stream.get()));
     CUDA_CHECK(cudaEventRecord(stop.get(), stream.get()));

@@ -376,7 +376,10 @@ __device__ void place_masks(const SuppressParams& p, std::uint64_t* sums,
          header.mask_offset + places[header.rendered].word > p.masks.capacity) {
     --header.rendered;
   }
-  header.mask_end = header.mask_offset + places[header.rendered].word;
+  // What has no mask in the arena may have been given a place behind its end.
+  if (header.rendered > 0) {
+    header.mask_end = header.mask_offset + places[header.rendered].word;
+  }
 }
 
 template <typename Shape>
