@@ -29,7 +29,7 @@ struct Upright {
   static constexpr int kRound = 2048;
 
   static __device__ Geometry read(const SuppressParams& p, const RawBoxes& raw, int anchor) {
-    return {p.corners ? read_corners(raw, anchor) : read_centred(raw, anchor)};
+    return {read_box(raw, anchor, p.format, p.input_width, p.input_height)};
   }
   static __device__ bool overlap(const Geometry& kept, const Geometry& other, float iou) {
     const float common = common_area(kept.box, other.box);
@@ -95,7 +95,7 @@ __device__ Kept<Shape> kept_of(const SuppressParams& p, Shared<Shape>& s, int pi
 }
 
 __device__ int thread() { return static_cast<int>(threadIdx.x); }
-__device__ int anchor_of(std::uint64_t key) { return static_cast<int>(key & 0xffffffffu); }
+__device__ int entry_of(std::uint64_t key) { return static_cast<int>(key & 0xffffffffu); }
 __device__ float score_of(std::uint64_t key) {
   return score_of_key(static_cast<std::uint32_t>(key >> 32));
 }
@@ -315,7 +315,7 @@ __device__ int write_rows(const SuppressParams& p, Shared<Shape>& s, const Kept<
     OrientedBox oriented;
     bool visible = false;
     if (index < s.kept_count) {
-      row.anchor = anchor_of(kept.keys[index]);
+      row.anchor = entry_of(kept.keys[index]) / p.entries_an_anchor;
       row.score = score_of(kept.keys[index]);
       row.class_id = kept.classes[index];
       row.box = source_box(p, raw, letterbox, kept.geometry[index], row.anchor, oriented);
@@ -392,9 +392,9 @@ __global__ void __launch_bounds__(kThreads)
   cuda::wait_for_previous_kernel();
   const int picture = p.first_picture + static_cast<int>(blockIdx.x);
   const Letterbox letterbox = p.letterboxes[blockIdx.x];
-  const std::size_t first_anchor = static_cast<std::size_t>(picture) * p.raw.anchors;
-  const std::uint64_t* keys = p.lists.keys + first_anchor;
-  const int candidates = min(static_cast<int>(p.lists.counts[picture]), p.raw.anchors);
+  const std::size_t first_entry = static_cast<std::size_t>(picture) * p.lists.entries;
+  const std::uint64_t* keys = p.lists.keys + first_entry;
+  const int candidates = min(static_cast<int>(p.lists.counts[picture]), p.lists.entries);
   RawBoxes raw = p.raw;
   raw.data += picture * p.picture_stride;
   const Kept<Shape> kept = kept_of(p, s, picture);
@@ -405,9 +405,9 @@ __global__ void __launch_bounds__(kThreads)
     sort_round(s, count);
     last = s.keys[count - 1];
     for (int i = thread(); i < count; i += kThreads) {
-      const int anchor = anchor_of(s.keys[i]);
-      s.geometry[i] = Shape::read(p, raw, anchor);
-      s.classes[i] = p.lists.classes[first_anchor + anchor];
+      const int entry = entry_of(s.keys[i]);
+      s.geometry[i] = Shape::read(p, raw, entry / p.entries_an_anchor);
+      s.classes[i] = p.lists.classes[first_entry + entry];
     }
     __syncthreads();
     keep_greedily(p, s, kept, count);

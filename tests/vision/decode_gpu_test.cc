@@ -318,6 +318,47 @@ TEST_F(DecodeOnGpu, ClassesAndEmbeddings) {
   }
 }
 
+TEST_F(DecodeOnGpu, QueriesOfDetrAndItsFamily) {
+  std::size_t objects = 0;
+  for (unsigned seed = 0; seed < 36; ++seed) {
+    constexpr Head kHeads[] = {Head::kDetr, Head::kDetrSigmoid, Head::kRtDetr};
+    Scene scene = scene_of(Task::kDetect, kHeads[seed % 3], seed % 4 == 0 ? 300 : 100, seed);
+    scene.classes = seed % 5 == 0 ? 1 : seed % 5 == 1 ? 91 : 7;
+    scene.batch = 1 + static_cast<int>(seed % 7);
+    scene.share = seed % 6 == 5 ? 1.0f : 0.05f;
+    scene.steps = seed % 2 == 0 ? 0 : 4;
+    scene.wild = seed % 7 == 6;
+    scene.input_height = 480;
+    DecodeOptions options = options_of(seed);
+    if (seed % 8 == 7) options.classes = {scene.classes - 1};
+    objects += expect_equal(scene, options).objects;
+  }
+  EXPECT_GT(objects, 2000u);
+}
+
+// A sigmoid each makes every class of every query a candidate: more than count.
+TEST_F(DecodeOnGpu, ClassesOfQueriesBeyondWhatCounts) {
+  Scene scene = scene_of(Task::kDetect, Head::kDetrSigmoid, 900, 3);
+  scene.classes = 365;
+  DecodeOptions options;
+  options.confidence = 0;
+  EXPECT_GT(expect_equal(scene, options).most, 250u);
+}
+
+TEST_F(DecodeOnGpu, DepthMaps) {
+  for (unsigned seed = 0; seed < 8; ++seed) {
+    Scene scene;
+    scene.task = Task::kDepth;
+    scene.head = Head::kDepth;
+    scene.batch = 1 + static_cast<int>(seed % 3);
+    scene.cells_x = seed < 4 ? 518 : 1 + static_cast<int>(seed);
+    scene.cells_y = seed < 4 ? 392 : 3;
+    scene.wild = seed % 3 == 2;
+    scene.seed = seed;
+    expect_equal(scene, {});
+  }
+}
+
 // More pictures than one launch takes, fewer than the decoder could, and batches in a row: nothing
 // of one shows in the next.
 TEST_F(DecodeOnGpu, BatchesDoNotMeet) {
@@ -435,6 +476,20 @@ TEST_F(DecodeOnGpu, WhatDoesNotFitIsRefused) {
   segment.prototypes_output = 1;
   expect_error(ErrorCode::kInvalidShape, {"output 1 is wanted", "has 1"}, [&] {
     make(segment, {-1, 9, 300});
+  });
+
+  TaskSpec detr = spec;
+  detr.head = Head::kRtDetr;
+  expect_error(ErrorCode::kInvalidShape, {"[?, 300, 9]", "4 + 3 classes", "--labels"}, [&] {
+    make(detr, {-1, 300, 9});
+  });
+  TaskSpec depth = spec;
+  depth.head = Head::kDepth;
+  depth.task = Task::kDepth;
+  expect_error(ErrorCode::kInvalidArgument, {"kStretch"}, [&] { make(depth, {-1, 8, 8}); });
+  depth.input.fit = InputSpec::Fit::kStretch;
+  expect_error(ErrorCode::kInvalidShape, {"[?, 2, 8, 8]", "depth map"}, [&] {
+    make(depth, {-1, 2, 8, 8});
   });
 
   std::vector<Tensor> outputs = make_outputs(scene);

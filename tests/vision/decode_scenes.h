@@ -12,8 +12,8 @@ namespace peregrine::vision {
 struct Scene {
   Task task = Task::kDetect;
   Head head = Head::kYoloV8;
-  int classes = 80;
-  int anchors = 8400;
+  int classes = 80;    ///< of classification and embeddings: numbers a picture
+  int anchors = 8400;  ///< DETR: queries
   int batch = 1;
   float share = 0.01f;   ///< of the anchors that see an object; the others score below 0.05
   int steps = 0;         ///< scores are multiples of 1 / steps, so that many tie; 0: they are not
