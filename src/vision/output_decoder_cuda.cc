@@ -89,7 +89,6 @@ std::unique_ptr<GpuOutputDecoder> make_gpu_output_decoder(const TaskSpec& spec,
     case Head::kDepth: return make_gpu_depth_decoder(spec, outputs, max_batch);
     case Head::kClassify:
     case Head::kEmbed: return make_gpu_row_decoder(spec, outputs, max_batch);
-    default: break;
   }
   throw Error(ErrorCode::kTaskUnknown,
               fmt::format("task {} has no decoder on the GPU; run it with --device cpu",
