@@ -14,6 +14,7 @@
 #include "core/cuda/handles.h"
 #include "core/stopwatch.h"
 #include "engine/chain_timer.h"
+#include "vision/compare_results.h"
 #include "vision/decode_scenes.h"
 #include "vision/output_decoder_cuda.h"
 

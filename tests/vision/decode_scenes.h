@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "vision/output_decoder.h"
@@ -31,9 +30,5 @@ TaskSpec spec_of(const Scene& scene);
 std::vector<Tensor> make_outputs(const Scene& scene);
 /// Pictures of many sizes: upright, wide, tiny and large.
 std::vector<Letterbox> make_letterboxes(const Scene& scene);
-
-/// Empty when both answers are the same to the last bit; else what differs first. Numbers that are
-/// none equal each other.
-std::string difference(const FrameResult& got, const FrameResult& wanted);
 
 }  // namespace peregrine::vision
