@@ -45,7 +45,7 @@ struct Rotated {
     return gaussian_of(read_oriented(raw, anchor, p.extra_channel));
   }
   static __device__ bool overlap(const Geometry& kept, const Geometry& other, float iou) {
-    return prob_iou(kept, other) > iou;
+    return gaussian_overlap(kept, other) > iou;
   }
 };
 
