@@ -14,6 +14,7 @@
 #include "core/cuda/handles.h"
 #include "core/stopwatch.h"
 #include "engine/chain_timer.h"
+#include "vision/compare_results.h"
 #include "vision/decode_scenes.h"
 #include "vision/output_decoder_cuda.h"
 
@@ -55,6 +56,9 @@ const Case kCases[] = {
     {"obb, 300 candidates", Task::kObb, Head::kYoloV8, 15, 8400, 0.048f, 32},
     {"segment, 20 objects", Task::kSegment, Head::kYoloV8, 80, 8400, 0.048f, 1, 0.25f, 20},
     {"segment, 20 objects", Task::kSegment, Head::kYoloV8, 80, 8400, 0.048f, 32, 0.25f, 20},
+    {"rt-detr", Task::kDetect, Head::kRtDetr, 80, 300, 0.002f, 32},
+    {"detr, a sigmoid each", Task::kDetect, Head::kDetrSigmoid, 91, 300, 0.002f, 32},
+    {"depth", Task::kDepth, Head::kDepth, 0, 0, 0, 8},
     {"classify", Task::kClassify, Head::kClassify, 1000, 0, 0, 32},
     {"embed", Task::kEmbed, Head::kEmbed, 512, 0, 0, 32},
 };
@@ -69,6 +73,7 @@ Scene scene_of(const Case& test) {
   scene.share = test.share;
   // Segmented objects are larger: at 1080p about 190 pixels in each direction, up to 770.
   if (test.task == Task::kSegment) scene.largest = 0.4f;
+  if (test.task == Task::kDepth) scene.cells_x = scene.cells_y = 518;
   return scene;
 }
 

@@ -89,8 +89,7 @@ class BoxDecoder final : public OutputDecoder {
   void read_boxes(const RawBoxes& raw) {
     boxes_.clear();
     for (const int anchor : candidates_.anchors) {
-      boxes_.push_back(spec_.head == Head::kYoloV10 ? read_corners(raw, anchor)
-                                                    : read_centred(raw, anchor));
+      boxes_.push_back(read_box(raw, anchor, layout_.format, 0, 0));
     }
   }
 

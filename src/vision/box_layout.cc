@@ -16,6 +16,7 @@ BoxLayout box_layout(const TaskSpec& spec) {
                                                   : spec.class_count;
   BoxLayout layout;
   layout.channels_first = spec.head == Head::kYoloV8;
+  layout.format = spec.head == Head::kYoloV10 ? BoxFormat::kCorners : BoxFormat::kCentred;
   layout.extra_channel = 4 + scores;
   layout.channels = layout.extra_channel + (spec.task == Task::kObb       ? 1
                                             : spec.task == Task::kSegment ? spec.mask_coefficients

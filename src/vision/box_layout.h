@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "vision/box_tasks.h"
 #include "vision/candidates.h"
 #include "vision/output_decoder.h"
 
@@ -9,6 +10,7 @@ namespace peregrine::vision {
 /// Where a box head's output [batch, ...] holds what.
 struct BoxLayout {
   bool channels_first = true;  ///< [channels, anchors] or [anchors, channels]
+  BoxFormat format = BoxFormat::kCentred;
   int channels = 0;
   int extra_channel = 0;  ///< first that belongs to the task: coefficients, keypoints, angle
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numbers>
 
 #include "core/host_device.h"
@@ -24,15 +25,22 @@ PEREGRINE_HOST_DEVICE Keypoint read_keypoint(const RawBoxes& raw, int anchor, in
   return point;
 }
 
-/// cx cy w h in model input pixels.
-PEREGRINE_HOST_DEVICE Box read_centred(const RawBoxes& raw, int anchor) {
-  const float cx = raw.at(anchor, 0), cy = raw.at(anchor, 1);
-  const float width = raw.at(anchor, 2), height = raw.at(anchor, 3);
-  return {cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2};
-}
-/// x1 y1 x2 y2 in model input pixels.
-PEREGRINE_HOST_DEVICE Box read_corners(const RawBoxes& raw, int anchor) {
-  return {raw.at(anchor, 0), raw.at(anchor, 1), raw.at(anchor, 2), raw.at(anchor, 3)};
+enum class BoxFormat : std::uint8_t {
+  kCentred,     ///< cx cy w h in model input pixels
+  kCorners,     ///< x1 y1 x2 y2 in model input pixels
+  kNormalised,  ///< cx cy w h, 0 to 1 of the model's input
+};
+
+/// In model input pixels.
+PEREGRINE_HOST_DEVICE Box read_box(const RawBoxes& raw, int anchor, BoxFormat format,
+                                   float input_width, float input_height) {
+  const float a = raw.at(anchor, 0), b = raw.at(anchor, 1);
+  const float c = raw.at(anchor, 2), d = raw.at(anchor, 3);
+  if (format == BoxFormat::kCorners) return {a, b, c, d};
+  if (format == BoxFormat::kCentred) return {a - c / 2, b - d / 2, a + c / 2, b + d / 2};
+  const float cx = a * input_width, cy = b * input_height;
+  const float half_width = c * input_width / 2, half_height = d * input_height / 2;
+  return {cx - half_width, cy - half_height, cx + half_width, cy + half_height};
 }
 /// cx cy w h and an angle in radians, in model input pixels.
 PEREGRINE_HOST_DEVICE OrientedBox read_oriented(const RawBoxes& raw, int anchor,

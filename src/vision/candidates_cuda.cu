@@ -5,7 +5,7 @@
 
 #include "engine/cuda/kernels/instructions.cuh"
 #include "engine/cuda/kernels/launch.h"
-#include "vision/overlap.h"
+#include "vision/candidates_cuda.cuh"
 
 namespace peregrine::vision {
 namespace {
@@ -13,7 +13,6 @@ namespace {
 using cuda::let_next_kernel_start;
 using cuda::wait_for_previous_kernel;
 
-constexpr unsigned kAll = 0xffffffffu;
 constexpr int kThreads = 256;
 constexpr float kNotANumber = std::numeric_limits<float>::quiet_NaN();
 
@@ -25,25 +24,6 @@ __device__ void clear_mask_words(const ScanParams& p) {
   if (p.mask_words != nullptr && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
     *p.mask_words = 0;
   }
-}
-
-// Adds what passes to the picture's list, one atomic operation a warp. Whole warps call it.
-__device__ void append(const ScanParams& p, bool passes, int anchor, float score, int class_id) {
-  passes = passes && (p.allowed == nullptr || p.allowed[class_id] != 0);
-  const unsigned passing = __ballot_sync(kAll, passes);
-  if (passing == 0) return;
-  const unsigned lane = threadIdx.x % 32;
-  const int leader = __ffs(static_cast<int>(passing)) - 1;
-  unsigned place = 0;
-  if (static_cast<int>(lane) == leader) {
-    place = atomicAdd(&p.lists.counts[blockIdx.y], static_cast<unsigned>(__popc(passing)));
-  }
-  place = __shfl_sync(kAll, place, leader) + __popc(passing & ((1u << lane) - 1));
-  if (!passes || place >= static_cast<unsigned>(p.raw.anchors)) return;
-  const std::size_t first = static_cast<std::size_t>(blockIdx.y) * p.raw.anchors;
-  p.lists.keys[first + place] =
-      static_cast<std::uint64_t>(falling_key(score)) << 32 | static_cast<unsigned>(anchor);
-  p.lists.classes[first + anchor] = class_id;
 }
 
 // Channels outermost. A block looks at 128 anchors, four a lane; its warps share the classes, so
@@ -108,7 +88,8 @@ __global__ void __launch_bounds__(kThreads) scan_yolov8(const __grid_constant__ 
   for (int w = 1; w < kWarps; ++w) {  // in the order of the classes: the lowest of equals stays
     if (best_of[w][slot] > score) score = best_of[w][slot], class_id = class_of[w][slot];
   }
-  append(p, first + slot < p.raw.anchors && score > p.confidence, first + slot, score, class_id);
+  append(p.lists, p.allowed, first + slot < p.raw.anchors && score > p.confidence, first + slot,
+         score, class_id);
 }
 
 // Anchors outermost: only the rows whose objectness passes are read in full, by the whole warp.
@@ -127,22 +108,10 @@ __global__ void __launch_bounds__(kThreads) scan_yolov5(const __grid_constant__ 
   for (unsigned pending = __ballot_sync(kAll, open); pending != 0; pending &= pending - 1) {
     const int turn = __ffs(static_cast<int>(pending)) - 1;
     const float* scores = rows + (anchor - lane + turn) * p.raw.anchor_stride + 5;
-    // From the first class on, as std::max_element goes: when that is not a number, it stays.
-    float best = scores[0];
-    int which = 0;
-    for (int c = lane; c < p.class_count; c += 32) {
-      if (best < scores[c]) best = scores[c], which = c;
-    }
-    for (int distance = 16; distance > 0; distance /= 2) {
-      const float other = __shfl_xor_sync(kAll, best, distance);
-      const int other_which = __shfl_xor_sync(kAll, which, distance);
-      if (best < other || (best == other && other_which < which)) {
-        best = other, which = other_which;
-      }
-    }
-    if (lane == turn) score = objectness * best, class_id = which;
+    const BestClass best = best_class(scores, p.class_count);
+    if (lane == turn) score = objectness * best.score, class_id = best.class_id;
   }
-  append(p, open && score > p.confidence, anchor, score, class_id);
+  append(p.lists, p.allowed, open && score > p.confidence, anchor, score, class_id);
 }
 
 // Rows that the graph has kept: x1 y1 x2 y2 score class.
@@ -158,7 +127,7 @@ __global__ void __launch_bounds__(kThreads) scan_yolov10(const __grid_constant__
   }
   const bool passes =
       score > p.confidence && class_value >= 0 && class_value < static_cast<float>(p.class_count);
-  append(p, passes, anchor, score, passes ? static_cast<int>(class_value) : 0);
+  append(p.lists, p.allowed, passes, anchor, score, passes ? static_cast<int>(class_value) : 0);
 }
 
 }  // namespace

@@ -10,13 +10,14 @@
 
 namespace peregrine::vision {
 
-/// The candidates of a batch in device memory, `anchors` places a picture, in any order: sorting
-/// the keys puts them in the order of `Suppressor`. What counts them starts at zero and is put back
-/// to zero by whoever has read it.
+/// The candidates of a batch in device memory, in any order: sorting the keys puts them in the
+/// order of `Suppressor`. An entry is what may become one: an anchor, or a class of a DETR query.
 struct CandidateLists {
-  std::uint64_t* keys = nullptr;    ///< falling_key(score) << 32 | anchor
-  std::int32_t* classes = nullptr;  ///< by anchor; of candidates only
-  std::uint32_t* counts = nullptr;  ///< by picture
+  int entries = 0;                  ///< of a picture: its places in what follows
+  std::uint64_t* keys = nullptr;    ///< falling_key(score) << 32 | entry
+  std::int32_t* classes = nullptr;  ///< by entry; of candidates only
+  /// By picture. Starts at zero and is put back to zero by whoever has read it.
+  std::uint32_t* counts = nullptr;
 };
 
 /// Which anchors of a batch pass: `collect_yolov8` and its sisters of candidates.h.

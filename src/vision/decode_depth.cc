@@ -7,17 +7,28 @@
 #include "vision/decoders.h"
 
 namespace peregrine::vision {
+
+void check_depth_input(const TaskSpec& spec) {
+  if (spec.input.fit == InputSpec::Fit::kStretch) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "a depth map covers the picture only where the picture is stretched to the model's "
+              "input; set InputSpec::fit to kStretch");
+}
+
+void check_depth_shape(const TaskSpec& spec, const Shape& shape) {
+  const bool channel = shape.size() == 4;
+  if ((!channel || shape[1] == 1) && shape[shape.size() - 2] > 0 && shape.back() > 0) return;
+  throw Error(ErrorCode::kInvalidShape,
+              fmt::format("output {} is {}; a depth map is [batch, height, width] or [batch, "
+                          "1, height, width]",
+                          spec.boxes_output, to_string(shape)));
+}
+
 namespace {
 
 class DepthDecoder final : public OutputDecoder {
  public:
-  explicit DepthDecoder(const TaskSpec& spec) : output_(spec.boxes_output) {
-    if (spec.input.fit != InputSpec::Fit::kStretch) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "a depth map covers the picture only where the picture is stretched to the "
-                  "model's input; set InputSpec::fit to kStretch");
-    }
-  }
+  explicit DepthDecoder(const TaskSpec& spec) : spec_(spec) { check_depth_input(spec); }
 
   void decode(std::span<const TensorView> outputs, int item, const Letterbox&,
               FrameResult& result) override {
@@ -40,19 +51,14 @@ class DepthDecoder final : public OutputDecoder {
 
  private:
   const TensorView& open(std::span<const TensorView> outputs, int item) const {
-    const auto index = static_cast<std::size_t>(output_);
+    const auto index = static_cast<std::size_t>(spec_.boxes_output);
     const bool channel = index < outputs.size() && outputs[index].shape.size() == 4;
-    const TensorView& output = output_at(outputs, output_, channel ? 4 : 3, item);
-    if ((channel && output.shape[1] != 1) || output.size() == 0) {
-      throw Error(ErrorCode::kInvalidShape,
-                  fmt::format("output {} is {}; a depth map is [batch, height, width] or [batch, "
-                              "1, height, width]",
-                              output_, to_string(output.shape)));
-    }
+    const TensorView& output = output_at(outputs, spec_.boxes_output, channel ? 4 : 3, item);
+    check_depth_shape(spec_, output.shape);
     return output;
   }
 
-  const int output_;
+  const TaskSpec spec_;
 };
 
 }  // namespace

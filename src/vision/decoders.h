@@ -12,9 +12,13 @@ std::unique_ptr<OutputDecoder> make_detr_decoder(const TaskSpec& spec,
                                                  const DecodeOptions& options);
 std::unique_ptr<OutputDecoder> make_classify_decoder(const TaskSpec& spec);
 std::unique_ptr<OutputDecoder> make_embed_decoder(const TaskSpec& spec);
+std::unique_ptr<OutputDecoder> make_depth_decoder(const TaskSpec& spec);
+
 /// Throws `Error(kInvalidArgument)` unless the picture is stretched to the input: the map then
 /// covers the picture, edge to edge.
-std::unique_ptr<OutputDecoder> make_depth_decoder(const TaskSpec& spec);
+void check_depth_input(const TaskSpec& spec);
+/// Throws `Error(kInvalidShape)` unless an output of 3 or 4 dimensions is maps.
+void check_depth_shape(const TaskSpec& spec, const Shape& shape);
 
 /// The output at `index`, checked: present, float32, packed, on the host, of `rank` dimensions and
 /// with picture `item` in its batch. Throws `Error(kInvalidShape)`.

@@ -10,6 +10,14 @@ std::unique_ptr<GpuOutputDecoder> make_gpu_box_decoder(const TaskSpec& spec,
                                                        const DecodeOptions& options,
                                                        std::span<const TensorSpec> outputs,
                                                        int max_batch);
+/// Detect, over the heads of DETR and RT-DETR.
+std::unique_ptr<GpuOutputDecoder> make_gpu_detr_decoder(const TaskSpec& spec,
+                                                        const DecodeOptions& options,
+                                                        std::span<const TensorSpec> outputs,
+                                                        int max_batch);
+std::unique_ptr<GpuOutputDecoder> make_gpu_depth_decoder(const TaskSpec& spec,
+                                                         std::span<const TensorSpec> outputs,
+                                                         int max_batch);
 /// Classification and embeddings.
 std::unique_ptr<GpuOutputDecoder> make_gpu_row_decoder(const TaskSpec& spec,
                                                        std::span<const TensorSpec> outputs,

@@ -59,6 +59,7 @@ GpuMasks::GpuMasks(const TaskSpec& spec, const Shape& shape, int most_rows, int 
     : field_{spec.input.width, spec.input.height, static_cast<int>(shape[3]),
              static_cast<int>(shape[2])},
       stream_(cuda::make_stream()) {
+  CUDA_CHECK(cudaGetDevice(&device_));
   const auto pictures = static_cast<std::size_t>(max_batch);
   arena_ = cuda::DeviceBuffer(kArenaBytes + kArenaBytesAPicture * pictures);
   host_arena_ = cuda::PinnedBuffer(arena_.bytes());
@@ -129,6 +130,7 @@ Mask GpuMasks::render_in_strips(int item, const Box& box, int anchor, const Lett
   BitReader reader(columns, rows, letterbox);
   const std::size_t column_bytes = static_cast<std::size_t>(words_of_column(rows)) * kWord;
   if (column_bytes == 0) return reader.finish();
+  CUDA_CHECK(cudaSetDevice(device_));  // answers may be read by another thread
   params_.space.arena = strip_.as<std::uint32_t>();
   params_.first_picture = item;
   params_.letterboxes[0] = letterbox;

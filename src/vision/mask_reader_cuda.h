@@ -35,6 +35,7 @@ class GpuMasks {
   void fetch(std::uint64_t end);
   Mask render_in_strips(int item, const Box& box, int anchor, const Letterbox& letterbox);
 
+  int device_ = 0;
   MaskField field_;
   MaskParams params_;          // of the batch that was enqueued last
   std::uint64_t fetched_ = 0;  // words of it that have come down

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "peregrine/error.h"
-#include "vision/overlap.h"
 
 namespace peregrine::vision {
 namespace {
@@ -115,26 +114,28 @@ std::span<const int> Suppressor::suppress_rotated(std::span<const OrientedBox> b
   check_sizes(boxes.size(), scores.size(), classes.size());
   sort_by_score(scores);
   reset_classes(classes);
+  kept_shapes_.clear();
   for (const std::uint64_t entry : order_) {
     if (static_cast<int>(kept_.size()) >= limit) break;
     const int index = input_index(entry);
     const auto at = static_cast<std::size_t>(index);
     int& newest = newest_[static_cast<std::size_t>(classes[at])];
+    const Gaussian shape = gaussian_of(boxes[at]);
     bool dropped = false;
     for (int k = newest; k >= 0 && !dropped; k = previous_[static_cast<std::size_t>(k)]) {
-      const int other = kept_[static_cast<std::size_t>(k)];
-      dropped = prob_iou(boxes[static_cast<std::size_t>(other)], boxes[at]) > iou;
+      dropped = gaussian_overlap(kept_shapes_[static_cast<std::size_t>(k)], shape) > iou;
     }
     if (dropped) continue;
     previous_.push_back(newest);
     newest = static_cast<int>(kept_.size());
     kept_.push_back(index);
+    kept_shapes_.push_back(shape);
   }
   return kept_;
 }
 
 float prob_iou(const OrientedBox& a, const OrientedBox& b) {
-  return prob_iou(gaussian_of(a), gaussian_of(b));
+  return gaussian_overlap(gaussian_of(a), gaussian_of(b));
 }
 
 }  // namespace peregrine::vision

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "peregrine/detections.h"
+#include "vision/overlap.h"
 
 namespace peregrine::vision {
 
@@ -50,10 +51,11 @@ class Suppressor {
   std::vector<int> newest_;                           // by class: its newest block or kept box
   std::vector<Block> blocks_;
   std::vector<int> previous_;  // by kept box: the kept box of the class before it
+  std::vector<Gaussian> kept_shapes_;
   std::vector<int> kept_;
 };
 
-/// `prob_iou` of overlap.h.
+/// `gaussian_overlap` of the two.
 float prob_iou(const OrientedBox& a, const OrientedBox& b);
 
 }  // namespace peregrine::vision

@@ -6,6 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "vision/box_tasks.h"
 #include "vision/candidates_cuda.h"
 #include "vision/decode_segment_cuda.h"
 #include "vision/result_block.h"
@@ -21,8 +22,10 @@ struct SuppressParams {
   int first_picture = 0;  ///< of this launch
   RawBoxes raw;
   std::ptrdiff_t picture_stride = 0;
-  CandidateLists lists;  ///< counts are put back to zero
-  bool corners = false;  ///< boxes are x1 y1 x2 y2 instead of cx cy w h
+  CandidateLists lists;       ///< counts are put back to zero
+  int entries_an_anchor = 1;  ///< classes, where each of a query may be an object
+  BoxFormat format = BoxFormat::kCentred;
+  float input_width = 0, input_height = 0;  ///< that normalised boxes are shares of
   bool oriented = false;
   float iou = 0;  ///< infinity suppresses nothing
   int limit = 0;

@@ -83,9 +83,12 @@ std::unique_ptr<GpuOutputDecoder> make_gpu_output_decoder(const TaskSpec& spec,
     case Head::kYoloV5:
     case Head::kYoloV8:
     case Head::kYoloV10: return make_gpu_box_decoder(spec, options, outputs, max_batch);
+    case Head::kDetr:
+    case Head::kDetrSigmoid:
+    case Head::kRtDetr: return make_gpu_detr_decoder(spec, options, outputs, max_batch);
+    case Head::kDepth: return make_gpu_depth_decoder(spec, outputs, max_batch);
     case Head::kClassify:
     case Head::kEmbed: return make_gpu_row_decoder(spec, outputs, max_batch);
-    default: break;
   }
   throw Error(ErrorCode::kTaskUnknown,
               fmt::format("task {} has no decoder on the GPU; run it with --device cpu",

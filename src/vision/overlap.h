@@ -48,7 +48,7 @@ PEREGRINE_HOST_DEVICE Gaussian gaussian_of(const OrientedBox& box) {
 /// Overlap of two oriented boxes seen as Gaussians: 1 - Hellinger distance, in [0, 1] (Llerena et
 /// al., "Probabilistic Intersection-over-Union for training and evaluation of oriented object
 /// detectors", 2021).
-PEREGRINE_HOST_DEVICE float prob_iou(const Gaussian& p, const Gaussian& q) {
+PEREGRINE_HOST_DEVICE float gaussian_overlap(const Gaussian& p, const Gaussian& q) {
   constexpr double kTiny = 1e-7;  // keeps boxes without area finite
   const double xx = p.xx + q.xx, yy = p.yy + q.yy, xy = p.xy + q.xy;
   const double dx = static_cast<double>(p.cx) - q.cx, dy = static_cast<double>(p.cy) - q.cy;

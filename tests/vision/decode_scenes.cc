@@ -2,13 +2,10 @@
 #include "decode_scenes.h"
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "vision/box_layout.h"
 
@@ -143,6 +140,72 @@ Tensor make_prototypes(const Scene& scene) {
   return output;
 }
 
+bool is_detr(Head head) {
+  return head == Head::kDetr || head == Head::kDetrSigmoid || head == Head::kRtDetr;
+}
+
+// Of each query's numbers those of the first `columns`: logits, or what is a probability already.
+float detr_score(const Scene& scene, Values& values) {
+  float score = scene.head == Head::kRtDetr          ? values.uniform(0, 0.3f)
+                : values.uniform(0, 1) < scene.share ? values.uniform(-3, 4)
+                                                     : values.uniform(-9, -3);
+  if (scene.head == Head::kRtDetr && values.uniform(0, 1) < scene.share) {
+    score = values.uniform(0, 1);
+  }
+  if (scene.steps != 0) {
+    const auto steps = static_cast<float>(scene.steps);
+    score = std::round(score * steps) / steps;
+  }
+  return score;
+}
+
+std::vector<Tensor> make_queries(const Scene& scene) {
+  const bool together = scene.head == Head::kRtDetr;
+  const int columns = scene.classes + (scene.head == Head::kDetr ? 1 : 0);
+  Values values(scene.seed);
+  std::vector<float> boxes, scores;
+  for (int query = 0; query < scene.batch * scene.anchors; ++query) {
+    // Centres and sides as shares of the input; some reach beyond it, a few are nothing.
+    for (int side = 0; side < 4; ++side) {
+      boxes.push_back(values.below(30) == 0 ? 0.0f : values.uniform(0.01f, 0.99f));
+    }
+    std::vector<float>& to = together ? boxes : scores;
+    for (int c = 0; c < columns; ++c) to.push_back(detr_score(scene, values));
+  }
+  if (scene.wild) {
+    for (std::size_t i = 0; i < scores.size() / 300; ++i) {
+      scores[static_cast<std::size_t>(values.below(static_cast<int>(scores.size())))] =
+          i % 2 == 0 ? std::nanf("") : std::numeric_limits<float>::infinity();
+    }
+  }
+  std::vector<Tensor> outputs;
+  if (!together) {
+    outputs.push_back(Tensor::of<float>(scores, {scene.batch, scene.anchors, columns}));
+  }
+  outputs.push_back(
+      Tensor::of<float>(boxes, {scene.batch, scene.anchors, 4 + (together ? columns : 0)}));
+  return outputs;
+}
+
+Tensor make_depth(const Scene& scene) {
+  Tensor output(DType::kFloat32, scene.seed % 2 == 0
+                                     ? Shape{scene.batch, scene.cells_y, scene.cells_x}
+                                     : Shape{scene.batch, 1, scene.cells_y, scene.cells_x});
+  Values values(scene.seed);
+  for (float& value : output.as<float>()) value = values.uniform(-3, 40);
+  if (scene.wild) {
+    const std::span<float> all = output.as<float>();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      // The last picture has no finite value.
+      const bool last = i >= all.size() - all.size() / static_cast<std::size_t>(scene.batch);
+      if (last || values.below(9) == 0) {
+        all[i] = i % 2 == 0 ? std::nanf("") : -std::numeric_limits<float>::infinity();
+      }
+    }
+  }
+  return output;
+}
+
 // Classification and embeddings: `classes` numbers a picture, `share` of the tensors probabilities.
 Tensor make_rows(const Scene& scene) {
   Tensor output(DType::kFloat32, {scene.batch, scene.classes});
@@ -165,49 +228,6 @@ Tensor make_rows(const Scene& scene) {
   return output;
 }
 
-bool same(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) ||
-         (std::isnan(a) && std::isnan(b));
-}
-
-// Structures of floats, number by number.
-template <typename T>
-std::string compare_floats(const char* what, const std::vector<T>& got,
-                           const std::vector<T>& wanted) {
-  constexpr std::size_t kEach = sizeof(T) / sizeof(float);
-  if (got.size() != wanted.size()) {
-    return fmt::format("{} {} instead of {}", got.size(), what, wanted.size());
-  }
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    const auto a = std::bit_cast<std::array<float, kEach>>(got[i]);
-    const auto b = std::bit_cast<std::array<float, kEach>>(wanted[i]);
-    for (std::size_t k = 0; k < kEach; ++k) {
-      if (!same(a[k], b[k])) {
-        return fmt::format("{} {}, number {}: {:.9g} instead of {:.9g}", what, i, k, a[k], b[k]);
-      }
-    }
-  }
-  return {};
-}
-
-std::string compare_masks(const std::vector<Mask>& got, const std::vector<Mask>& wanted) {
-  if (got.size() != wanted.size()) {
-    return fmt::format("{} masks instead of {}", got.size(), wanted.size());
-  }
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    if (got[i].width != wanted[i].width || got[i].height != wanted[i].height) {
-      return fmt::format("mask {} is {}x{}", i, got[i].width, got[i].height);
-    }
-    if (got[i].counts == wanted[i].counts) continue;
-    const auto [a, b] = std::mismatch(got[i].counts.begin(), got[i].counts.end(),
-                                      wanted[i].counts.begin(), wanted[i].counts.end());
-    return fmt::format("mask {} of {}x{}: {} runs instead of {}, the first that differs is {}", i,
-                       got[i].width, got[i].height, got[i].counts.size(), wanted[i].counts.size(),
-                       a - got[i].counts.begin());
-  }
-  return {};
-}
-
 }  // namespace
 
 TaskSpec spec_of(const Scene& scene) {
@@ -217,6 +237,13 @@ TaskSpec spec_of(const Scene& scene) {
   spec.class_count = scene.classes;
   spec.input.width = scene.input_width;
   spec.input.height = scene.input_height;
+  if (is_detr(scene.head)) {
+    spec.scores_output = scene.head == Head::kRtDetr ? -1 : 0;
+    spec.boxes_output = scene.head == Head::kRtDetr ? 0 : 1;
+  }
+  if (is_detr(scene.head) || scene.head == Head::kDepth) {
+    spec.input.fit = InputSpec::Fit::kStretch;
+  }
   if (scene.task == Task::kPose) {
     spec.keypoint_count = scene.keypoints;
     spec.keypoint_values = scene.keypoint_values;
@@ -232,6 +259,11 @@ std::vector<Tensor> make_outputs(const Scene& scene) {
   std::vector<Tensor> outputs;
   if (scene.head == Head::kClassify || scene.head == Head::kEmbed) {
     outputs.push_back(make_rows(scene));
+    return outputs;
+  }
+  if (is_detr(scene.head)) return make_queries(scene);
+  if (scene.head == Head::kDepth) {
+    outputs.push_back(make_depth(scene));
     return outputs;
   }
   outputs.push_back(make_boxes(scene));
@@ -250,31 +282,6 @@ std::vector<Letterbox> make_letterboxes(const Scene& scene) {
     letterboxes.push_back(place(width, height, input));
   }
   return letterboxes;
-}
-
-std::string difference(const FrameResult& got, const FrameResult& wanted) {
-  const Detections& a = got.detections;
-  const Detections& b = wanted.detections;
-  std::string text = compare_floats("boxes", a.boxes, b.boxes);
-  if (text.empty()) text = compare_floats("scores", a.scores, b.scores);
-  if (text.empty() && a.classes != b.classes) text = "classes differ";
-  if (text.empty()) text = compare_floats("oriented boxes", a.oriented, b.oriented);
-  if (text.empty()) text = compare_floats("keypoints", a.keypoints, b.keypoints);
-  if (text.empty() && a.keypoints_per_object != b.keypoints_per_object) {
-    text = fmt::format("{} keypoints an object", a.keypoints_per_object);
-  }
-  if (text.empty()) text = compare_masks(a.masks, b.masks);
-  if (text.empty()) text = compare_floats("features", got.embedding, wanted.embedding);
-  if (text.empty() && got.classes.size() != wanted.classes.size()) text = "classes differ";
-  for (std::size_t i = 0; text.empty() && i < got.classes.size(); ++i) {
-    if (got.classes[i].class_id != wanted.classes[i].class_id ||
-        !same(got.classes[i].score, wanted.classes[i].score)) {
-      text = fmt::format("class {}: {} with {:.9g} instead of {} with {:.9g}", i,
-                         got.classes[i].class_id, got.classes[i].score, wanted.classes[i].class_id,
-                         wanted.classes[i].score);
-    }
-  }
-  return text;
 }
 
 }  // namespace peregrine::vision

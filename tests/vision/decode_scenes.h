@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "vision/output_decoder.h"
@@ -12,8 +11,8 @@ namespace peregrine::vision {
 struct Scene {
   Task task = Task::kDetect;
   Head head = Head::kYoloV8;
-  int classes = 80;
-  int anchors = 8400;
+  int classes = 80;    ///< of classification and embeddings: numbers a picture
+  int anchors = 8400;  ///< DETR: queries
   int batch = 1;
   float share = 0.01f;   ///< of the anchors that see an object; the others score below 0.05
   int steps = 0;         ///< scores are multiples of 1 / steps, so that many tie; 0: they are not
@@ -31,9 +30,5 @@ TaskSpec spec_of(const Scene& scene);
 std::vector<Tensor> make_outputs(const Scene& scene);
 /// Pictures of many sizes: upright, wide, tiny and large.
 std::vector<Letterbox> make_letterboxes(const Scene& scene);
-
-/// Empty when both answers are the same to the last bit; else what differs first. Numbers that are
-/// none equal each other.
-std::string difference(const FrameResult& got, const FrameResult& wanted);
 
 }  // namespace peregrine::vision
