@@ -90,7 +90,6 @@ class Lowering {
   };
   compiler::Dependencies dependencies() const;
   void assign_streams();
-  compiler::ArenaPlan plan_arena(const std::vector<compiler::StepOrder>& order) const;
   void settle(const compiler::ArenaPlan& plan);
 
   const model::Graph& graph_;

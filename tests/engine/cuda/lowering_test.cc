@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/arena_schedule.h"
 #include "compiler/compile_graph.h"
 #include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/plan_builder.h"
@@ -143,8 +144,7 @@ TEST_P(LoweredModels, CopyLittleInATightArena) {
     EXPECT_LE(copies(program), expected.most_copies);
     const auto weights = static_cast<double>(plan.weights.size());
     const double least = weights + static_cast<double>(program.peak_bytes);
-    const double most = std::max(1.15 * least, least + (8 << 20));
-    EXPECT_LE(weights + static_cast<double>(program.arena_bytes), most)
+    EXPECT_LE(weights + static_cast<double>(program.arena_bytes), compiler::kMostMemory * least)
         << "arena " << program.arena_bytes << ", peak " << program.peak_bytes;
   }
 }
