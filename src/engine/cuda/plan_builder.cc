@@ -55,7 +55,9 @@ std::vector<std::string> names_of(const std::vector<Value*>& values) {
 
 Graph compiled(const Graph& model, int batch, const BuildOptions& options, BuildReport& report) {
   Graph graph = model.clone();
-  model::infer(graph, {.batch = batch, .height = options.height, .width = options.width});
+  model::infer(
+      graph,
+      {.batch = batch, .height = options.height, .width = options.width, .bound_lengths = true});
   const auto passes = compiler::compile_graph(graph, {}, [&](const compiler::PassReport& pass) {
     if (options.progress) options.progress({BuildProgress::Stage::kPass, batch, pass.name});
   });

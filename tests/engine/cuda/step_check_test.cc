@@ -13,6 +13,7 @@
 #include "engine/cuda/plan_builder.h"
 #include "model/model_builder.h"
 #include "model/op_cases.h"
+#include "model/selection_models.h"
 #include "model/shape_inference.h"
 #include "testing/expect_error.h"
 
@@ -33,7 +34,7 @@ using Samples = std::map<std::string, Sample>;
 
 void add(Samples& found, const testing::ModelBuilder& model) {
   model::Graph graph = model.graph();
-  model::infer(graph, {.batch = 0});
+  model::infer(graph, {.batch = 0, .bound_lengths = true});
   compiler::compile_graph(graph);
   for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
     const compiler::Plan plan = lower_to_plan(std::span(&graph, 1), precision);
@@ -87,13 +88,14 @@ const Samples& samples() {
     }
     add(found, picture_model());
     add(found, attention_model());
+    add(found, testing::padded_detector());
     return found;
   }();
   return all;
 }
 
 TEST(StepCheck, NoKernelRunsWithoutItsOperands) {
-  EXPECT_EQ(samples().size(), 34U) << "all but box_decode";
+  EXPECT_EQ(samples().size(), 37U) << "all but box_decode";
   for (const auto& [kernel, sample] : samples()) {
     SCOPED_TRACE(kernel);
     Step step = sample.step;
@@ -176,6 +178,7 @@ const Forgery kForgeries[] = {
      }},
     {"pool_strided", "'strides' is",
      [](Step& s) {
+    {"non_zero", "do not fit each other", [](Step& s) { widen(s.outputs[0]); }},
        s.attributes.set("strides", Ints{0, 0});
      }},
     {"pool_strided", "its window is too large",
@@ -218,6 +221,10 @@ TEST(StepCheck, RefusesForgedStepsByName) {
     each.forge(step);
     testing::expect_error(ErrorCode::kModelInvalid, {each.message, step.name},
                           [&] { check_step(step, sample->second.weights); });
+    {"suppress", "do not fit each other", [](Step& s) { widen(s.inputs[1]); }},
+    {"suppress", "do not fit each other", [](Step& s) { widen(s.outputs[2]); }},
+    {"suppress", "not packed", [](Step& s) { s.outputs[0].offset += 4; }},
+    {"suppressed_rows", "'classes' is 0", [](Step& s) { s.attributes.set("classes", I{0}); }},
   }
 }
 
