@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -215,6 +216,50 @@ TEST_P(ConvTest, EveryTileAgreesWithPlainLoops) {
       EXPECT_LT(relative_error(answer, expected), tolerance(GetParam()))
           << tile.name << ", " << splits << " splits";
     }
+  }
+}
+
+// A block of 3 x 2 pixels from each: a transposed convolution. Images lie apart, pixels have a
+// slack.
+TEST(ConvBlocks, EveryTilePutsEachPixelInItsPlace) {
+  PEREGRINE_NEEDS_GPU();
+  const Case c{"blocks", 40, 96, 1, 1, 7, 9, 1, 2, 1, 0, 0, 8, Activation::kSilu};
+  constexpr int kHeight = 3, kWidth = 2, kChannels = 96 / (kHeight * kWidth), kStride = 24;
+  Problem problem(c);
+  const std::vector<float> expected = problem.expected();
+  const int width = c.width * kWidth, height = c.height * kHeight;
+  const int image_stride = width * height * kStride + 64;
+  const int sm = device_info(0).sm();
+  for (const ConvTile& tile : conv_tiles()) {
+    if (tile.needs_sm90a && sm != 90) continue;
+    DeviceBuffer enlarged(std::size_t(c.batch) * image_stride * 2);
+    peregrine::testing::poison(enlarged);
+    problem.run([&](ConvParams p, cudaStream_t stream) {
+      p.output = enlarged.data();
+      p.block_channels = kChannels, p.block_height = kHeight, p.block_width = kWidth;
+      p.output_stride = kStride;
+      p.output_row_stride = width * kStride;
+      p.output_image_stride = image_stride;
+      ASSERT_TRUE(conv_tile_supports(p));
+      launch_conv_tile(tile, p, 1, true, stream);
+    });
+    const std::vector<float> all = peregrine::testing::to_host_from_half(enlarged);
+    std::vector<float> answer;
+    for (int m = 0; m < c.batch * c.height * c.width; ++m) {
+      const int image = m / (c.height * c.width);
+      const int y = m / c.width % c.height, x = m % c.width;
+      for (int n = 0; n < c.out; ++n) {
+        const int part = n / kChannels;
+        const int row = y * kHeight + part / kWidth, column = x * kWidth + part % kWidth;
+        answer.push_back(all[std::size_t(image) * image_stride +
+                             std::size_t(row * width + column) * kStride + n % kChannels]);
+      }
+    }
+    EXPECT_LT(relative_error(answer, expected), tolerance(c)) << tile.name;
+    const auto written =
+        all.size() -
+        std::size_t(std::count_if(all.begin(), all.end(), [](float v) { return std::isnan(v); }));
+    EXPECT_EQ(written, expected.size()) << tile.name << " wrote beside its channels";
   }
 }
 

@@ -138,6 +138,21 @@ const Forgery kForgeries[] = {
      [](Step& s) {
        s.attributes.set("kernel", Ints{90, 90});
      }},
+    {"conv", "'upsample_shifts' is [1, 1]",
+     [](Step& s) {
+       s.attributes.set("upsample_shifts", Ints{1, 1});
+     }},
+    {"conv", "not of one size",
+     [](Step& s) {
+       s.inputs.resize(4);
+       s.inputs.push_back(s.inputs[0]);
+       s.attributes.set("upsample_shifts", Ints{0, 1});
+     }},
+    {"conv", "constants where it reads",
+     [](Step& s) {
+       s.inputs.resize(4);
+       s.inputs.push_back(s.inputs[0]);
+     }},
     {"conv_depthwise", "does not take such", [](Step& s) { s.attributes.set("group", I{8}); }},
     {"conv_stem", "does not take such",
      [](Step& s) {

@@ -35,6 +35,13 @@ struct ConvParams {
   /// Elements from one image to the next, where that is not all its pixels; else 0. The tile
   /// kernel only.
   std::int64_t output_image_stride = 0;
+  /// Where each pixel makes a block of pixels (a transposed convolution whose windows do not meet):
+  /// the channels of one of them, and the block's size; else 0. Output channel n is channel
+  /// n % block_channels of the block's pixel n / block_channels, row by row. Both output strides
+  /// then count pixels of the enlarged picture; `output_image_stride` must be given. The tile
+  /// kernel only.
+  int block_channels = 0, block_width = 0, block_height = 0;
+  std::int64_t output_row_stride = 0;
   int batch = 1;
   int in_height = 0, in_width = 0;  ///< after upsampling
   int in_channels = 0;              ///< of one group
@@ -55,6 +62,7 @@ struct ConvParams {
   /// What one step of K adds to a thread's position: channel chunks, taps along x, taps along y.
   int step_chunks = 0, step_x = 0, step_y = 0;
   FastDivisor by_image_pixels, by_out_width, by_n_tiles, by_chunks_per_tap, by_kernel_width;
+  FastDivisor by_block_channels, by_block_width;
   int stem_tiles_y = 0;
 
   int pixels() const { return batch * out_height * out_width; }

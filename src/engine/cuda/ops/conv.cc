@@ -182,7 +182,22 @@ void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
     if (work.groups == 1) work = with_padded_input(work, x.shape[1]);
   }
   const Operand y = as_picture(to.write_images(node.output(), to.dtype(node.output())));
-  emit_conv(to, node, work, x, residual, y);
+  emit_conv(to, node, work, {{x}}, residual, y);
+}
+
+// What the input is made of, read where it lies.
+void lower_sources(Lowering& to, const Node& node, const ConvWork& work) {
+  std::vector<TileSource> sources;
+  for (const PictureSource& each : to.sources(node)) {
+    Operand picture = to.read_picture(each.value, DType::kFloat16);
+    if (!is_tile_picture(picture)) {
+      picture = to.copied(picture, DType::kFloat16, compiler::channels_last(picture.shape));
+    }
+    sources.push_back({picture, each.upsample_shift});
+  }
+  const Operand residual = to.read_picture(node.input(3), DType::kFloat16);
+  emit_conv(to, node, work, sources, residual,
+            to.write_images(node.output(), to.dtype(node.output())));
 }
 
 }  // namespace
@@ -210,3 +225,4 @@ void lower_conv(Lowering& to, const Node& node) {
 }
 
 }  // namespace peregrine::cuda
+  if (!to.sources(node).empty()) return lower_sources(to, node, work);

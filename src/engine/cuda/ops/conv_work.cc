@@ -139,7 +139,9 @@ Operand bias_operand(Lowering& to, const ConvWork& work) {
   return float_weight(to, work.bias, {static_cast<std::int64_t>(work.bias.size())});
 }
 
-void emit_conv(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
+namespace {
+
+Step tile_step(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
                const Operand& residual, const Operand& y) {
   Step step = conv_step(to, node, "conv", work);
   const Operand weight =
@@ -155,6 +157,25 @@ void emit_conv_strided(Lowering& to, const Node& node, const ConvWork& work, con
   Step step = conv_step(to, node, "conv_strided", work);
   if (!stretch.empty()) step.attributes.set("stretch", stretch);
   const Operand weight =
+  return step;
+}
+
+}  // namespace
+
+void emit_conv(Lowering& to, const Node& node, const ConvWork& work,
+               const std::vector<TileSource>& sources, const Operand& residual, const Operand& y) {
+  Step step = tile_step(to, node, work, sources[0].picture, residual, y);
+  if (sources.size() > 1) step.inputs.push_back(sources[1].picture);
+  Ints shifts;
+  for (const TileSource& each : sources) shifts.push_back(each.upsample_shift);
+  if (shifts != Ints(shifts.size(), 0)) step.attributes.set("upsample_shifts", shifts);
+  to.emit(std::move(step));
+}
+
+void emit_conv_blocks(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
+                      const Ints& block, const Operand& y) {
+  Step step = tile_step(to, node, work, x, {}, y);
+  step.attributes.set("block", block);
       float_weight(to, strided_weights(work), {work.taps(), work.in, work.groups, work.out});
   step.inputs = {x, weight, bias_operand(to, work), residual};
   step.outputs = {y};
