@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/passes.h"
 #include "core/cuda/check.h"
 #include "core/stopwatch.h"
 #include "engine/cuda/lowering.h"
@@ -62,6 +63,7 @@ Graph compiled(const Graph& model, int batch, const BuildOptions& options, Build
     if (options.progress) options.progress({BuildProgress::Stage::kPass, batch, pass.name});
   });
   if (report.passes.empty()) report.passes = passes;
+  if (options.half_pixels) compiler::read_half_pixels(graph);
   return graph;
 }
 

@@ -344,5 +344,33 @@ TEST(ConvStem, AgreesWithPlainLoopsOnPlanarInput) {
   }
 }
 
+TEST(ConvStem, AgreesWithPlainLoopsOnPixelsOfHalves) {
+  PEREGRINE_NEEDS_GPU();
+  for (const Case& each : kStemCases) {
+    // The problem's fourth channel has weights of zero; odd widths are not the stem's.
+    Case c = each;
+    c.in = 4;
+    c.slack = 0;
+    c.width += c.width % 2;
+    Problem problem(c);
+    const int taps = c.kernel * c.kernel, pitch = conv_stem_padded_reduction(problem.params());
+    std::vector<float> weight(std::size_t(c.out) * pitch);
+    for (int n = 0; n < c.out; ++n) {
+      for (int k = 0; k < taps * 4; ++k) {
+        float& own = problem.weight()[n * taps * 4 + k];
+        if (k % 4 == 3) own = 0;
+        weight[n * pitch + k] = own;
+      }
+    }
+    const std::vector<float> expected = problem.expected();
+    problem.weight() = weight;
+    const std::vector<float> answer = problem.run([&](const ConvParams& p, cudaStream_t stream) {
+      ASSERT_TRUE(conv_stem_supports(p));
+      launch_conv_stem(p, true, stream);
+    });
+    EXPECT_LT(relative_error(answer, expected), 4e-4) << c.name;
+  }
+}
+
 }  // namespace
 }  // namespace peregrine::cuda

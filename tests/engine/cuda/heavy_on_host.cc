@@ -152,8 +152,10 @@ void conv_stem(const BoundStep& step) {
   const ConvParams p = conv_params(step);
   EXPECT_TRUE(conv_stem_supports(p));
   const I taps = p.kernel_height * p.kernel_width, row = conv_stem_padded_reduction(p);
-  convolve(step,
-           [&](I out, I in, I tap) { return load(step.input(1), out * row + in * taps + tap); });
+  const bool pixels = step.input(0).dtype == DType::kFloat16;
+  convolve(step, [&](I out, I in, I tap) {
+    return load(step.input(1), out * row + (pixels ? tap * p.in_channels + in : in * taps + tap));
+  });
 }
 
 void conv_strided(const BoundStep& step) {

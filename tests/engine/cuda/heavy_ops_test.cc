@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/passes.h"
 #include "core/cuda/device_info.h"
 #include "engine/cuda/compiled.h"
 #include "engine/cuda/conv_tactics.h"
@@ -16,6 +17,7 @@
 #include "engine/cuda/run_on_gpu.h"
 #include "engine/cuda/run_on_host.h"
 #include "model/attention.h"
+#include "model/convert.h"
 #include "model/model_builder.h"
 #include "model/op_cases.h"
 #include "model/reference/interpreter.h"
@@ -129,8 +131,6 @@ model::Attributes window(Ints strides, Ints pads, I group = 1) {
   return attributes({{"strides", strides}, {"pads", pads}, {"group", group}});
 }
 
-TEST(ConvLowering, ChoosesTheKernelByWhatItReads) {
-  const auto stem = window({2, 2}, {1, 1, 1, 1});
 // The caller's pixels of four halves, through the stem and, where its window is another, through a
 // packing step.
 TEST(ConvLowering, ReadsPixelsOfHalves) {
@@ -205,6 +205,8 @@ TEST(ConvLowering, ReadsUpsampledPicturesInPlace) {
   }
 }
 
+TEST(ConvLowering, ChoosesTheKernelByWhatItReads) {
+  const auto stem = window({2, 2}, {1, 1, 1, 1});
   // The stem writes FP16, so something must follow.
   ModelBuilder stem_model(20);
   stem_model.input("x", {2, 3, 16, 16})

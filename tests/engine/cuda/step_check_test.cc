@@ -178,6 +178,7 @@ const Forgery kForgeries[] = {
        s.attributes.set("axes", Ints{1, 2});
      }},
     {"matmul_float", "do not fit each other", [](Step& s) { widen(s.inputs[0]); }},
+    {"non_zero", "do not fit each other", [](Step& s) { widen(s.outputs[0]); }},
     {"one_hot", "'axis' is -1", [](Step& s) { s.attributes.set("axis", I{-1}); }},
     {"pack", "its rows do not fit", [](Step& s) { s.attributes.set("row_axes", I{0}); }},
     {"pointwise", "no valid pointwise chain", [](Step& s) { widen(s.outputs[0]); }},
@@ -193,7 +194,6 @@ const Forgery kForgeries[] = {
      }},
     {"pool_strided", "'strides' is",
      [](Step& s) {
-    {"non_zero", "do not fit each other", [](Step& s) { widen(s.outputs[0]); }},
        s.attributes.set("strides", Ints{0, 0});
      }},
     {"pool_strided", "its window is too large",
@@ -221,6 +221,10 @@ const Forgery kForgeries[] = {
     {"reverse", "'time_axis' is 2", [](Step& s) { s.attributes.set("time_axis", I{2}); }},
     {"scatter_elements", "'reduction' is 8", [](Step& s) { s.attributes.set("reduction", I{8}); }},
     {"scatter_nd", "'group' is", [](Step& s) { s.attributes.set("group", I{1} << 20); }},
+    {"suppress", "do not fit each other", [](Step& s) { widen(s.inputs[1]); }},
+    {"suppress", "do not fit each other", [](Step& s) { widen(s.outputs[2]); }},
+    {"suppress", "not packed", [](Step& s) { s.outputs[0].offset += 4; }},
+    {"suppressed_rows", "'classes' is 0", [](Step& s) { s.attributes.set("classes", I{0}); }},
     {"top_k", "'axis' is -1", [](Step& s) { s.attributes.set("axis", I{-1}); }},
     {"top_k", "'k' is", [](Step& s) { s.attributes.set("k", I{1} << 20); }},
     {"top_k", "should be",
@@ -236,10 +240,6 @@ TEST(StepCheck, RefusesForgedStepsByName) {
     each.forge(step);
     testing::expect_error(ErrorCode::kModelInvalid, {each.message, step.name},
                           [&] { check_step(step, sample->second.weights); });
-    {"suppress", "do not fit each other", [](Step& s) { widen(s.inputs[1]); }},
-    {"suppress", "do not fit each other", [](Step& s) { widen(s.outputs[2]); }},
-    {"suppress", "not packed", [](Step& s) { s.outputs[0].offset += 4; }},
-    {"suppressed_rows", "'classes' is 0", [](Step& s) { s.attributes.set("classes", I{0}); }},
   }
 }
 

@@ -164,7 +164,15 @@ void check_conv_depthwise(const CheckedStep& step) {
 
 void check_conv_stem(const CheckedStep& step) {
   const Operand& x = step.input(0);
-  step.require_constants(x, DType::kFloat32, 0);
+  if (x.dtype == DType::kFloat16) {
+    step.require(x.rank() == 4 && compiler::pixel_stride(x.shape, x.strides) == x.shape[1] &&
+                     x.shape[1] == 4 && x.offset % 16 == 0,
+                 "its pixels are not packed");
+  } else {
+    step.require_constants(x, DType::kFloat32, 0);
+    step.require(compiler::pixel_stride(x.shape, x.strides).value_or(0) != 4,
+                 "its planes look like pixels");
+  }
   require_half_picture(step, step.output());
   check_picture_conv(step, conv_stem_supports, [](const ConvParams& p) {
     return std::int64_t{p.out_channels} * conv_stem_padded_reduction(p);

@@ -99,9 +99,11 @@ void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool 
 bool conv_depthwise_supports(const ConvParams& params);
 void launch_conv_depthwise(const ConvParams& params, bool overlapped, cudaStream_t stream);
 
-/// The network's first convolution (3x3, 6x6 or 7x7, stride 2): `source[0].data` is planar
-/// [batch, 3, y, x], packed, FP32, 16-byte aligned. Its weights are FP16 [out channel][K], K =
-/// input channel, kernel y, kernel x, padded with zeros to `conv_stem_padded_reduction`.
+/// The network's first convolution (3x3, 6x6 or 7x7, stride 2): `source[0].data`, packed and
+/// 16-byte aligned, is planar [batch, 3, y, x] of FP32 with pixel_stride 0, or [batch, y, x, 4] of
+/// FP16 with pixel_stride 4 and x even. Its weights are FP16 [out channel][K], padded with zeros to
+/// `conv_stem_padded_reduction`; K = input channel, kernel y, kernel x, or kernel y, kernel x,
+/// input channel.
 bool conv_stem_supports(const ConvParams& params);
 int conv_stem_padded_reduction(const ConvParams& params);
 void launch_conv_stem(ConvParams params, bool overlapped, cudaStream_t stream);

@@ -114,6 +114,14 @@ std::vector<float> row_weights(const ConvWork& work, std::int64_t padded) {
   return packed;
 }
 
+std::vector<float> pixel_weights(const ConvWork& work, std::int64_t channels, std::int64_t padded) {
+  std::vector<float> packed = zeros(work.out * padded);
+  for_each_weight(work, [&](auto, auto out, auto in, auto tap, float weight) {
+    packed[static_cast<std::size_t>(out * padded + tap * channels + in)] = weight;
+  });
+  return packed;
+}
+
 std::vector<float> strided_weights(const ConvWork& work) {
   const std::int64_t channels = work.groups * work.out;
   std::vector<float> packed = zeros(work.taps() * work.in * channels);
@@ -149,14 +157,6 @@ Step tile_step(Lowering& to, const Node& node, const ConvWork& work, const Opera
                   {work.groups, work.out, work.kernel[0], work.kernel[1], work.in});
   step.inputs = {x, weight, bias_operand(to, work), residual};
   step.outputs = {y};
-  to.emit(std::move(step));
-}
-
-void emit_conv_strided(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
-                       const Operand& residual, const Operand& y, const Ints& stretch) {
-  Step step = conv_step(to, node, "conv_strided", work);
-  if (!stretch.empty()) step.attributes.set("stretch", stretch);
-  const Operand weight =
   return step;
 }
 
@@ -176,6 +176,14 @@ void emit_conv_blocks(Lowering& to, const Node& node, const ConvWork& work, cons
                       const Ints& block, const Operand& y) {
   Step step = tile_step(to, node, work, x, {}, y);
   step.attributes.set("block", block);
+  to.emit(std::move(step));
+}
+
+void emit_conv_strided(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
+                       const Operand& residual, const Operand& y, const Ints& stretch) {
+  Step step = conv_step(to, node, "conv_strided", work);
+  if (!stretch.empty()) step.attributes.set("stretch", stretch);
+  const Operand weight =
       float_weight(to, strided_weights(work), {work.taps(), work.in, work.groups, work.out});
   step.inputs = {x, weight, bias_operand(to, work), residual};
   step.outputs = {y};
