@@ -19,6 +19,7 @@
 #include "engine/bindings.h"
 #include "engine/cuda/cuda_engine.h"
 #include "engine/cuda/plan_builder.h"
+#include "model/half.h"
 #include "peregrine/error.h"
 
 namespace peregrine::bench {
@@ -29,6 +30,8 @@ struct Arguments {
   cuda::Precision precision = cuda::Precision::kFloat16;
   std::vector<int> batches = {1, 8, 32};
   double tolerance = 1e-2;
+  bool half_pixels = false;
+  bool check_only = false;
   int tactic_limit = 8;
   int steps = 0;  // slowest steps to print
 };
@@ -50,6 +53,10 @@ Arguments parse(int argc, char** argv) {
       arguments.json = value();
     } else if (name == "--fp32") {
       arguments.precision = cuda::Precision::kFloat32;
+    } else if (name == "--half-pixels") {
+      arguments.half_pixels = true;
+    } else if (name == "--check-only") {
+      arguments.check_only = true;
     } else if (name == "--tolerance") {
       arguments.tolerance = std::stod(value());
     } else if (name == "--first") {
@@ -67,11 +74,30 @@ Arguments parse(int argc, char** argv) {
     }
   }
   if (arguments.model.empty() || arguments.reference.empty()) {
-    std::cerr << "usage: bench_engine_models MODEL.onnx --reference FILE [--batch 1,8,32] [--fp32] "
-                 "[--tolerance X] [--first N] [--steps N] [--json FILE]\n";
+    std::cerr
+        << "usage: bench_engine_models MODEL.onnx --reference FILE [--batch 1,8,32] [--fp32] "
+           "[--half-pixels] [--check-only] [--tolerance X] [--first N] [--steps N] [--json FILE]\n";
     std::exit(2);
   }
   return arguments;
+}
+
+// References hold planes; a plan built with --half-pixels takes [batch, height, width, 4] of FP16.
+bool takes_pixels(const TensorSpec& spec) { return spec.dtype == DType::kFloat16; }
+Shape reference_shape(const TensorSpec& spec, std::int64_t pictures) {
+  const Shape shape = engine::with_batch(spec, pictures);
+  return takes_pixels(spec) ? Shape{shape[0], 3, shape[1], shape[2]} : shape;
+}
+std::vector<std::uint16_t> half_pixels(const std::vector<float>& planes, const Shape& planar) {
+  const std::int64_t pixels = planar[2] * planar[3];
+  std::vector<std::uint16_t> result(static_cast<std::size_t>(planar[0] * pixels * 4), 0);
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    const std::int64_t image = at / (3 * pixels), plane = at / pixels % 3, pixel = at % pixels;
+    result[static_cast<std::size_t>((image * pixels + pixel) * 4 + plane)] =
+        model::half_from_float(planes[i]);
+  }
+  return result;
 }
 
 // Some pictures' inputs and right answers, as floats.
@@ -86,15 +112,15 @@ Reference read_reference(const std::string& path, const Engine& engine) {
   const auto bytes = static_cast<std::size_t>(file.tellg());
   file.seekg(0);
   std::size_t each = 0;
-  for (const auto& spec : engine.inputs()) each += element_count(engine::with_batch(spec, 1));
-  for (const auto& spec : engine.outputs()) each += element_count(engine::with_batch(spec, 1));
+  for (const auto& spec : engine.inputs()) each += element_count(reference_shape(spec, 1));
+  for (const auto& spec : engine.outputs()) each += element_count(reference_shape(spec, 1));
   Reference reference;
   reference.pictures = static_cast<int>(bytes / (each * sizeof(float)));
   const auto read = [&](const std::vector<TensorSpec>& specs,
                         std::vector<std::vector<float>>& into) {
     for (const auto& spec : specs) {
       std::vector<float> values(
-          static_cast<std::size_t>(element_count(engine::with_batch(spec, reference.pictures))));
+          static_cast<std::size_t>(element_count(reference_shape(spec, reference.pictures))));
       file.read(reinterpret_cast<char*>(values.data()),
                 static_cast<std::streamsize>(values.size() * sizeof(float)));
       into.push_back(std::move(values));
@@ -134,7 +160,12 @@ class Run {
     stream_ = cuda::make_stream();
     for (std::size_t i = 0; i < engine.inputs().size(); ++i) {
       const auto values = repeated(reference.inputs[i], reference.pictures, batch);
-      from_.push_back(add(engine.inputs()[i], values.data()));
+      const TensorSpec& spec = engine.inputs()[i];
+      if (takes_pixels(spec)) {
+        from_.push_back(add(spec, half_pixels(values, reference_shape(spec, batch)).data()));
+      } else {
+        from_.push_back(add(spec, values.data()));
+      }
     }
     for (const TensorSpec& spec : engine.outputs()) to_.push_back(add(spec, nullptr));
   }
@@ -171,7 +202,7 @@ class Run {
   }
 
  private:
-  TensorView add(const TensorSpec& spec, const float* values) {
+  TensorView add(const TensorSpec& spec, const void* values) {
     const Shape shape = engine::with_batch(spec, batch_);
     buffers_.emplace_back(byte_size(spec.dtype, shape));
     if (values) {
@@ -223,6 +254,7 @@ int run(const Arguments& arguments) {
   options.precision = arguments.precision;
   options.batches = arguments.batches;
   options.tactic_limit = arguments.tactic_limit;
+  options.half_pixels = arguments.half_pixels;
   cuda::BuildReport report;
   auto plan = cuda::build_plan(arguments.model, options, &report);
   const std::size_t weights = plan.weights.size();
@@ -244,7 +276,7 @@ int run(const Arguments& arguments) {
       shown += fmt::format(" {:.1e}", error);
       right = right && error <= arguments.tolerance;  // false for NaN
     }
-    const auto [median, p95] = each.milliseconds();
+    const auto [median, p95] = arguments.check_only ? std::pair(0.0, 0.0) : each.milliseconds();
     std::printf("%-28s batch %2d  %8.3f ms  p95 %8.3f  error%s\n", name.c_str(), batch, median, p95,
                 shown.c_str());
     std::fflush(stdout);

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times whole models on the GPU, ours beside PyTorch in the same run, and writes a JSON table and a chart.
 
-usage: models_table.py --bench bench_engine_models --models FOLDER --out FOLDER [--peer none|graph|compile]
-                       [--only NAME,...] [--batch 1,8,32]
+usage: models_table.py --bench bench_engine_models --models FOLDER --out FOLDER [--precision fp16|fp32]
+                       [--peer none|graph|compile|graph,compile] [--peer-seconds 240] [--only NAME,...] [--batch 1,8,32]
+                       [--name engine-models] [--check-only] [--half-pixels]
 FOLDER of models: *.onnx; a *.graph.onnx is filled by restore.py of the same folder first. References come from
 model_reference.py (onnxruntime, FP32); a model whose answer is wrong is not timed. Peers: torch_peer.py replays the
-same graph in FP16, channels_last, as a CUDA graph or under torch.compile; skipped where torch is missing.
+same graph in FP16, channels_last, as a CUDA graph and under torch.compile (reduce-overhead), each for at most so many
+seconds a model; skipped where torch is missing. FP32 plans are held to 1e-4 and have no peer.
 """
 import argparse
 import json
@@ -19,10 +21,12 @@ TRANSFORMERS = ("clip", "depth", "detr", "yolo12")
 
 
 def run(command, timeout=300):
+    """What it printed, and what went wrong; a peer that took too long still has said something."""
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return None, "took more than %d s" % timeout
+    except subprocess.TimeoutExpired as late:
+        said = late.stdout or ""
+        return said if isinstance(said, str) else said.decode(), "took more than %d s" % timeout
     return (done.stdout, None) if done.returncode == 0 else (None, (done.stderr or done.stdout).strip()[-300:])
 
 
@@ -49,8 +53,8 @@ def chart(rows, path):
     import math
     shown = [row for row in rows if "ms" in row]
     low = min(row["ms"] for row in shown) / 1.5
-    high = max(max(row["ms"], row.get("peer_ms") or 0) for row in shown) * 1.5
-    left, width, step = 230, 620, 34
+    high = max(max(row["ms"], row.get("peer_ms") or 0, row.get("compile_ms") or 0) for row in shown) * 1.5
+    left, width, step = 230, 620, 38
     place = lambda ms: left + width * (math.log(ms / low) / math.log(high / low))
     parts = []
     for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50):
@@ -60,14 +64,14 @@ def chart(rows, path):
     for i, row in enumerate(shown):
         y = 40 + i * step
         parts.append('<text x="%d" y="%d" text-anchor="end">%s, batch %d</text>' % (left - 8, y + 18, row["model"], row["batch"]))
-        for k, (key, colour) in enumerate((("ms", "#1b7f4b"), ("peer_ms", "#b9b9b9"))):
+        for k, (key, colour) in enumerate((("ms", "#1b7f4b"), ("peer_ms", "#b9b9b9"), ("compile_ms", "#8aa8d6"))):
             if row.get(key):
-                parts.append('<rect x="%d" y="%d" width="%.1f" height="12" fill="%s"/>' % (left, y + 4 + 13 * k, place(row[key]) - left, colour))
-                parts.append('<text x="%.1f" y="%d" font-size="10">%.3g</text>' % (place(row[key]) + 4, y + 14 + 13 * k, row[key]))
+                parts.append('<rect x="%d" y="%d" width="%.1f" height="9" fill="%s"/>' % (left, y + 4 + 10 * k, place(row[key]) - left, colour))
+                parts.append('<text x="%.1f" y="%d" font-size="9">%.3g</text>' % (place(row[key]) + 4, y + 12 + 10 * k, row[key]))
     height = 60 + step * len(shown)
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="920" height="%d" font-family="sans-serif" font-size="12">'
                     '<rect width="100%%" height="100%%" fill="white"/>%s<text x="%d" y="%d">green: Peregrine, grey: PyTorch '
-                    '(FP16, channels_last, CUDA graph); median of one call, FP16, log scale</text></svg>\n'
+                    '(FP16, channels_last, CUDA graph), blue: torch.compile; median of one call, FP16, log scale</text></svg>\n'
                     % (height, "".join(parts), left - 220, height - 8))
 
 
@@ -76,7 +80,12 @@ def main():
     parser.add_argument("--bench", type=pathlib.Path, required=True)
     parser.add_argument("--models", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--peer", choices=("none", "graph", "compile"), default="graph")
+    parser.add_argument("--precision", choices=("fp16", "fp32"), default="fp16")
+    parser.add_argument("--peer", default="graph")
+    parser.add_argument("--peer-seconds", type=int, default=240)
+    parser.add_argument("--name", default="engine-models")
+    parser.add_argument("--check-only", action="store_true", help="errors only, no times and no peers")
+    parser.add_argument("--half-pixels", action="store_true", help="pictures brought as [batch, height, width, 4] of FP16")
     parser.add_argument("--only", default="")
     parser.add_argument("--batch", default="1,8,32")
     arguments = parser.parse_args()
@@ -91,28 +100,36 @@ def main():
             continue
         model, reference = prepare(graph, work)
         tolerance = "2e-2" if name.startswith(TRANSFORMERS) else "1e-2"
+        flags = ["--check-only"] * arguments.check_only + ["--half-pixels"] * arguments.half_pixels
+        if arguments.precision == "fp32":
+            tolerance, flags = "1e-4", flags + ["--fp32"]
         lines = work / (name + ".json")
         lines.unlink(missing_ok=True)
         text, problem = run([arguments.bench, model, "--reference", reference, "--batch", arguments.batch,
-                             "--tolerance", tolerance, "--json", lines])
+                             "--tolerance", tolerance, "--json", lines, *flags])
         if problem:
             rows.append({"model": name, "problem": problem})
             print(name, "FAILED:", problem, flush=True)
             continue
-        peers = {}
-        if arguments.peer != "none":
-            options = ["--compile"] if arguments.peer == "compile" else []
-            text, problem = run([sys.executable, HERE / "torch_peer.py", model, "--batch", arguments.batch, *options], 240)
-            peers = {row["batch"]: row for row in json_lines(text or "")}
+        peers = {"graph": {}, "compile": {}}
+        for peer in arguments.peer.split(",") if arguments.precision == "fp16" and not arguments.check_only else []:
+            if peer not in peers:
+                continue
+            options = ["--compile"] if peer == "compile" else []
+            text, problem = run([sys.executable, HERE / "torch_peer.py", model, "--batch", arguments.batch, *options],
+                                arguments.peer_seconds)
+            peers[peer] = {row["batch"]: row["median_ms"] for row in json_lines(text or "")}
             if problem:
-                print(name, "peer:", problem, flush=True)
+                print(name, "peer", peer + ":", problem, flush=True)
         for row in json_lines(lines.read_text()):
-            peer = peers.get(row["batch"])
-            row.update(model=name, peer=arguments.peer if peer else None, peer_ms=peer and peer["median_ms"])
+            row.update(model=name, peer_ms=peers["graph"].get(row["batch"]), compile_ms=peers["compile"].get(row["batch"]))
             rows.append(row)
-            print("%-24s batch %2d  %8.3f ms   peer %s" % (name, row["batch"], row["ms"], row["peer_ms"]), flush=True)
-    (arguments.out / "engine-models.json").write_text(json.dumps({"machine": (machine or "").strip(), "rows": rows}, indent=1) + "\n")
-    chart(rows, arguments.out / "engine-models.svg")
+            print("%-24s batch %2d  %8.3f ms   PyTorch %s, compiled %s  error %s" % (
+                name, row["batch"], row["ms"], row["peer_ms"], row["compile_ms"],
+                " ".join("%.0e" % e for e in row["relative_l2"])), flush=True)
+    (arguments.out / (arguments.name + ".json")).write_text(json.dumps({"machine": (machine or "").strip(), "rows": rows}, indent=1) + "\n")
+    if not arguments.check_only and any("ms" in row for row in rows):
+        chart(rows, arguments.out / (arguments.name + ".svg"))
     return 1 if any("problem" in row for row in rows) else 0
 
 

@@ -70,6 +70,13 @@ class Executor(torch.nn.Module):
             self.uploaded[id(value)] = (value, torch.as_tensor(value, device=self.device))
         return self.uploaded[id(value)][1]
 
+    def positions(self, index, size):
+        """Those of a Gather, counted from the front, on the device: uploaded once, never while a graph is captured."""
+        key = (id(index), size)
+        if key not in self.uploaded:
+            self.uploaded[key] = (index, torch.as_tensor(index.reshape(-1) % size, device=self.device))
+        return self.uploaded[key][1]
+
     def fold(self, *inputs):
         """Runs once and keeps what does not depend on the inputs' contents: shapes and constants. For one batch."""
         self.folded, self.uploaded = {}, {}
@@ -227,8 +234,7 @@ class Executor(torch.nn.Module):
             return np.take(x, index, axis)
         index = np.asarray(index) if is_shape(index) else index
         if is_shape(index):
-            flat = torch.as_tensor(index.reshape(-1) % x.shape[axis], device=self.device)
-            y = torch.index_select(self.tensor(x), axis, flat)
+            y = torch.index_select(self.tensor(x), axis, self.positions(index, x.shape[axis]))
             axis %= x.dim()
             return y.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1:])
         raise NotImplementedError("Gather with an index computed on the device")
@@ -330,6 +336,17 @@ def capture(function, inputs):
     return graph.replay, outputs
 
 
+def compiled(executor, inputs, mode):
+    """The same under torch.compile. What it sees is the trace of tensor operations: Python that folds shapes would be
+    a break in its graph for each node."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    function = torch.compile(make_fx(executor)(*inputs), mode=mode)
+    for _ in range(3):
+        outputs = function(*inputs)
+    return lambda: function(*inputs), [o.clone() for o in outputs]
+
+
 def time_replays(replay, seconds=0.5):
     for _ in range(10):
         replay()
@@ -366,7 +383,7 @@ def main():
     torch.backends.cudnn.benchmark = True
     dtype = torch.float16 if options.dtype == "fp16" else torch.float32
     failed = False
-    with torch.inference_mode():
+    with torch.no_grad():
         executor = Executor(options.model, dtype, options.device).eval()
         for batch in map(int, options.batch.split(",")):
             arrays = random_inputs(executor, batch)
@@ -377,14 +394,10 @@ def main():
                       "mode": "eager" if options.device != "cuda" else
                       f"compile {options.compile}" if options.compile else "eager, CUDA graph"}
             if options.device == "cuda":
-                function = torch.compile(executor, mode=options.compile) if options.compile else executor
                 if options.compile:
-                    for _ in range(3):
-                        outputs = function(*inputs)
-                    outputs = [o.clone() for o in outputs]
-                    replay = lambda: function(*inputs)  # noqa: E731
+                    replay, outputs = compiled(executor, inputs, options.compile)
                 else:
-                    replay, outputs = capture(function, inputs)
+                    replay, outputs = capture(executor, inputs)
                     replay()
                 report["median_ms"], report["p95_ms"] = time_replays(replay)
             else:

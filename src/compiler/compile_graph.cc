@@ -18,7 +18,8 @@ struct Pass {
 std::vector<PassReport> compile_graph(model::Graph& graph, const CompileOptions& options,
                                       const std::function<void(const PassReport&)>& progress) {
   // The order matters: recognising wants formulas whole, so it comes before anything is fused;
-  // activations go into convolutions before residuals, then once more for those after the sum.
+  // activations go into convolutions before residuals, then once more for those after the sum; what
+  // is merged lies side by side, so it has its channels in eights before.
   const Pass passes[] = {
       {"to float32", to_float32},
       {"fold constants", model::fold_constants},
@@ -31,6 +32,7 @@ std::vector<PassReport> compile_graph(model::Graph& graph, const CompileOptions&
       {"fuse activation", fuse_activation},
       {"fuse residual", fuse_residual},
       {"fuse activation after residual", fuse_activation},
+      {"pad channels", pad_channels},
       {"merge sibling convolutions", merge_sibling_convs, options.merge_convs},
       {"merge sibling products", merge_sibling_matmuls, options.merge_projections},
       {"remove no-ops again", remove_no_ops},

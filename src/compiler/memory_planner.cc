@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <random>
 
 namespace peregrine::compiler {
 namespace {
@@ -51,26 +52,62 @@ std::size_t peak_of(std::span<const Buffer> buffers) {
 }
 
 using Together = std::function<bool(std::size_t, std::size_t)>;
+using Indices = std::vector<std::size_t>;
 
-ArenaPlan place(std::span<const Buffer> buffers, const std::vector<std::size_t>& order,
-                const Together& together) {
+// For each buffer those that it may not overlap.
+std::vector<Indices> conflicts_of(std::span<const Buffer> buffers, const Together& together) {
+  std::vector<Indices> conflicts(buffers.size());
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (together ? !together(i, j) : !meet(buffers[i], buffers[j])) continue;
+      conflicts[i].push_back(j);
+      conflicts[j].push_back(i);
+    }
+  }
+  return conflicts;
+}
+
+ArenaPlan place(std::span<const Buffer> buffers, const Indices& order,
+                const std::vector<Indices>& conflicts) {
   ArenaPlan plan;
   plan.offsets.assign(buffers.size(), 0);
-  std::vector<std::size_t> done;
+  std::vector<bool> done(buffers.size(), false);
   std::vector<Placed> neighbours;
   for (const std::size_t index : order) {
     const std::size_t bytes = aligned(buffers[index].bytes);
     neighbours.clear();
-    for (const std::size_t other : done) {
-      if (together ? !together(index, other) : !meet(buffers[index], buffers[other])) continue;
+    for (const std::size_t other : conflicts[index]) {
+      if (!done[other]) continue;
       neighbours.push_back(
           {plan.offsets[other], plan.offsets[other] + aligned(buffers[other].bytes)});
     }
     plan.offsets[index] = best_fit(neighbours, bytes);
     plan.bytes = std::max(plan.bytes, plan.offsets[index] + bytes);
-    done.push_back(index);
+    done[index] = true;
   }
   return plan;
+}
+
+// What lies on top goes somewhere earlier in the order, as long as that loses nothing.
+void improve(std::span<const Buffer> buffers, const std::vector<Indices>& conflicts, Indices order,
+             ArenaPlan& best) {
+  constexpr int kRounds = 100;
+  std::minstd_rand random(1);  // the same plan every time
+  for (int round = 0; round < kRounds && best.bytes > best.peak; ++round) {
+    const auto top = std::find_if(order.begin(), order.end(), [&](std::size_t i) {
+      return best.offsets[i] + aligned(buffers[i].bytes) == best.bytes;
+    });
+    const auto at = top - order.begin();
+    if (at == 0) return;
+    Indices changed = order;
+    std::rotate(changed.begin() + static_cast<std::ptrdiff_t>(random()) % at, changed.begin() + at,
+                changed.begin() + at + 1);
+    ArenaPlan plan = place(buffers, changed, conflicts);
+    if (plan.bytes > best.bytes) continue;
+    plan.peak = best.peak;
+    best = std::move(plan);
+    order = std::move(changed);
+  }
 }
 
 }  // namespace
@@ -87,17 +124,22 @@ ArenaPlan plan_arena(std::span<const Buffer> buffers, const Together& together) 
                b.bytes * static_cast<std::size_t>(b.last - b.first + 1);
       },
   };
+  const std::vector<Indices> conflicts = conflicts_of(buffers, together);
   ArenaPlan best;
+  Indices best_order;
   best.bytes = std::numeric_limits<std::size_t>::max();
   for (const Before before : kOrders) {
-    std::vector<std::size_t> order(buffers.size());
+    Indices order(buffers.size());
     std::iota(order.begin(), order.end(), 0U);
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return before(buffers[a], buffers[b]); });
-    ArenaPlan plan = place(buffers, order, together);
-    if (plan.bytes < best.bytes) best = std::move(plan);
+    ArenaPlan plan = place(buffers, order, conflicts);
+    if (plan.bytes >= best.bytes) continue;
+    best = std::move(plan);
+    best_order = std::move(order);
   }
   best.peak = peak_of(buffers);
+  improve(buffers, conflicts, std::move(best_order), best);
   return best;
 }
 

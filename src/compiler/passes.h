@@ -46,6 +46,15 @@ int fuse_residual(model::Graph& graph);
 /// (no copies: engines keep both parts where they lie).
 int merge_sibling_convs(model::Graph& graph);
 
+/// Convolutions between convolutions whose channels do not come in eights make some more, which no
+/// reader's weights touch.
+int pad_channels(model::Graph& graph);
+
+/// Float32 inputs [batch, 3, height, width] that only convolutions read become float16 [batch,
+/// height, width, 4]: pixels of four halves, the last of which no one looks at. Not among
+/// `compile_graph`'s: it changes what the caller brings.
+int read_half_pixels(model::Graph& graph);
+
 /// MatMuls with constants that read one tensor (the Q, K, V projections) become one and a Split.
 int merge_sibling_matmuls(model::Graph& graph);
 

@@ -21,9 +21,10 @@ std::string plan_cache_path(const PlanIdentity& identity, const PlanRequest& req
   const std::string folder = root + "/plans";
   ::mkdir(folder.c_str(), 0700);
   const std::string key =
-      fmt::format("{}|{}|{}|{}x{}|{}|sm_{}|{}", identity.model_sha256, identity.precision,
+      fmt::format("{}|{}|{}|{}x{}{}|{}|sm_{}|{}", identity.model_sha256, identity.precision,
                   fmt::join(request.batches, ","), request.width, request.height,
-                  identity.device_name, identity.sm, identity.multiprocessors);
+                  request.half_pixels ? "|half pixels" : "", identity.device_name, identity.sm,
+                  identity.multiprocessors);
   return fmt::format("{}/{}.plan", folder, to_hex(sha256(key)).substr(0, 32));
 }
 

@@ -13,6 +13,7 @@ namespace peregrine::compiler {
 struct PlanRequest {
   std::vector<int> batches = {1};
   int height = 0, width = 0;  ///< for models that leave them open
+  bool half_pixels = false;   ///< pictures as [batch, height, width, 4] of float16
 };
 
 /// Where such a plan is kept in this user's cache folder: one file for each model (by its

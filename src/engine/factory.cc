@@ -65,6 +65,7 @@ compiler::Plan build(const std::string& path, int device, const EngineOptions& o
   request.batches = batches;
   request.height = options.input_height;
   request.width = options.input_width;
+  request.half_pixels = options.half_pixels;
   request.device = device;
   if (options.progress) {
     request.progress = [&](const BuildStatus& status) {
@@ -80,7 +81,7 @@ compiler::Plan build(const std::string& path, int device, const EngineOptions& o
 compiler::Plan plan_for(const std::string& path, int device, const EngineOptions& options) {
   const std::string precision = options.precision == "auto" ? "fp16" : options.precision;
   const compiler::PlanRequest request{batches_for(options), options.input_height,
-                                      options.input_width};
+                                      options.input_width, options.half_pixels};
   compiler::PlanIdentity wanted = gpu_identity(device);
   wanted.model_sha256 = model::model_digest(path);
   wanted.precision = precision;

@@ -20,6 +20,9 @@ struct EngineOptions {
   bool latency = false;  ///< one picture at a time as fast as possible, not most pictures a second
   /// Batches that a GPU's plan is built for; empty: 1 and `max_batch`.
   std::vector<int> batches;
+  /// For callers that make pictures on the GPU: see BuildRequest. Of plans built here; one given
+  /// by name says itself what it takes.
+  bool half_pixels = false;
   std::string precision = "auto";  ///< of a GPU: "fp32", "fp16"; auto is fp16 there. A CPU has fp32
   /// Hears how far the plan of a GPU is that has to be built first (a line of text, again and
   /// again), and an empty line when it is done.

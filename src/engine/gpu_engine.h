@@ -38,6 +38,9 @@ struct BuildRequest {
   std::size_t workspace_bytes = std::size_t{4} << 30;
   double time_budget_seconds = 0;  ///< of tuning; 0: none
   int height = 0, width = 0;       ///< for models that leave them open
+  /// Pictures [batch, 3, height, width] are brought as float16 [batch, height, width, 4] instead,
+  /// the fourth number of a pixel being zero: what a GPU that makes them itself writes fastest.
+  bool half_pixels = false;
   int device = 0;
   bool tactic_cache = true;  ///< read this user's measured tactics and add to them
   std::function<void(const BuildStatus&)> progress;

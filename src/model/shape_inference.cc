@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "model/absent_rows.h"
 #include "model/cost.h"
 #include "model/reference/interpreter.h"
 #include "model/shape_rules.h"
@@ -156,7 +157,8 @@ void fold(Graph& graph, Node& node) {
   }
 }
 
-int walk(Graph& graph, bool infer_shapes) {
+int walk(Graph& graph, bool infer_shapes, bool bound_lengths = false) {
+  AbsentRows absent;
   int folded = 0;
   std::size_t folded_bytes = 0;
   for (Node* node : graph.nodes()) {
@@ -165,7 +167,9 @@ int walk(Graph& graph, bool infer_shapes) {
       ++folded;
       continue;
     }
+    if (bound_lengths) AbsentRows::bound(*node);
     if (infer_shapes) infer_node(*node);
+    if (bound_lengths) absent.follow(*node);
     if (!is_foldable(*node, folded_bytes)) continue;
     for (const Value* output : node->outputs()) {
       if (output) folded_bytes += byte_size(output->dtype, output->shape);
@@ -173,6 +177,7 @@ int walk(Graph& graph, bool infer_shapes) {
     fold(graph, *node);
     ++folded;
   }
+  if (bound_lengths) absent.finish(graph);
   return folded + graph.remove_dead();
 }
 
@@ -187,7 +192,7 @@ int infer(Graph& graph, const InferOptions& options) {
   const Shape* first = graph.inputs().empty() ? nullptr : &graph.inputs()[0]->shape;
   graph.batch = options.batch > 0 || !first || first->empty() ? options.batch : first->front();
   try {
-    return walk(graph, true);
+    return walk(graph, true, options.bound_lengths);
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("model '{}': {}", graph.path, error.what()));
   }

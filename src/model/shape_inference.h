@@ -13,6 +13,9 @@ struct InferOptions {
   std::int64_t batch = 1;
   /// Height and width of inputs [batch, channels, height, width] whose file leaves them open.
   std::int64_t height = 0, width = 0;
+  /// Give results whose length depends on contents the most they can have (see absent_rows.h),
+  /// in place of refusing them.
+  bool bound_lengths = false;
 };
 
 /// Binds the symbolic dimensions, gives every value dtype and full shape, and folds what does not
@@ -21,8 +24,8 @@ struct InferOptions {
 ///
 /// Throws `Error(kInvalidArgument)` when the model's batch is fixed to another number or an open
 /// dimension was not given; `Error(kModelInvalid)` when ops contradict shapes;
-/// `Error(kModelUnsupported)` when a shape depends on the inputs' contents. Names the node.
-/// Returns how many nodes were folded away.
+/// `Error(kModelUnsupported)` when a shape depends on the inputs' contents, or absent rows would
+/// count. Names the node. Returns how many nodes were folded away.
 int infer(Graph& graph, const InferOptions& options);
 
 /// Folds again after a pass made constants of inputs; shapes must be known already.

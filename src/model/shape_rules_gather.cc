@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "model/absent_rows.h"
 #include "model/geometry.h"
 #include "model/shape_rules.h"
 
@@ -14,9 +15,6 @@ std::size_t axis_attribute(const RuleContext& c, std::int64_t otherwise) {
 }
 
 }  // namespace
-
-// The node's outputs stay unknown until it runs.
-void data_dependent(RuleContext&) {}
 
 void compress(RuleContext& c) {
   const Ints keep = c.ints(1);
@@ -53,6 +51,25 @@ void gather_nd(RuleContext& c) {
   Shape result(indices.begin(), indices.end() - 1);
   result.insert(result.end(), x.begin() + batch + depth, x.end());
   c.set(0, c.dtype(0), std::move(result));
+}
+
+// Both: unknown until the node runs, unless its length is fixed to the most it can be.
+void non_zero(RuleContext& c) {
+  if (c.attributes().get_int(kBoundedAttribute, 0) == 0) return;
+  c.set(0, DType::kInt64, {c.rank(0), element_count(c.shape(0))});
+}
+
+void non_max_suppression(RuleContext& c) {
+  if (c.attributes().get_int(kBoundedAttribute, 0) == 0) return;
+  const Shape &boxes = c.shape(0), &scores = c.shape(1);
+  if (boxes.size() != 3 || scores.size() != 3 || boxes[0] != scores[0] || boxes[1] != scores[2] ||
+      boxes[2] != 4) {
+    c.fail(fmt::format("suppresses boxes {} by scores {}", to_string(boxes), to_string(scores)));
+  }
+  const double limit = c.has(2) ? c.number(2) : 0;  // often the largest int64
+  const auto most =
+      static_cast<std::int64_t>(std::clamp(limit, 0.0, static_cast<double>(boxes[1])));
+  c.set(0, DType::kInt64, {scores[0] * scores[1] * most, 3});
 }
 
 void one_hot(RuleContext& c) {

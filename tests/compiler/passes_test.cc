@@ -454,6 +454,88 @@ TEST(ToFloat32, WidensHalfModelsAndKeepsTheirInterface) {
   }
 }
 
+// Only what convolutions alone read, and only where eights are missing.
+TEST(PadChannels, GivesPicturesBetweenConvolutionsChannelsInEights) {
+  ModelBuilder model;
+  model.input("x", {-1, 4, 6, 6}).weights("w0", {5, 4, 3, 3}, 1, 0.2F).weights("b0", {5}, 2);
+  model.weights("w1", {11, 5, 3, 3}, 3, 0.2F).weights("w2", {3, 5, 1, 1}, 4);
+  model.weights("w3", {5, 11, 1, 1}, 5).weights("w4", {8, 11, 1, 1}, 6);
+  model.node("Conv", {"x", "w0", "b0"}, {"a"}, kSame3x3).node("Sigmoid", {"a"}, {"s"});
+  model.node("Conv", {"s", "w1"}, {"b"}, kSame3x3).node("Conv", {"s", "w2"}, {"z"});
+  model.node("Conv", {"b", "w3"}, {"c"}).node("Conv", {"b", "w4"}, {"d"});
+  model.node("Relu", {"c"}, {"y"}).output("y").output("z").output("d");
+  const auto pad = [](Graph& graph) {
+    compiler::fuse_activation(graph);
+    EXPECT_EQ(compiler::pad_channels(graph), 2);
+  };
+  const Graph graph = expect_unchanged(model.graph(), pad);
+  std::vector<std::int64_t> channels;
+  for (const model::Node* conv : graph.nodes(Op::kConv)) {
+    channels.push_back(conv->output()->shape[1]);
+    EXPECT_EQ(conv->output()->shape[1], conv->input(1)->shape[0]);
+    EXPECT_NE(conv->output()->name, "s") << "of five channels";
+  }
+  std::sort(channels.begin(), channels.end());
+  EXPECT_EQ(channels, (std::vector<std::int64_t>{3, 5, 8, 8, 16}));
+}
+
+// A residual, an output of the model, a reader that is no convolution, groups, and one channel.
+TEST(PadChannels, LeavesWhatOthersSee) {
+  ModelBuilder model;
+  model.input("x", {-1, 5, 6, 6}).weights("w", {5, 5, 3, 3}, 1, 0.2F).weights("g", {5, 1, 3, 3}, 2);
+  model.weights("one", {1, 5, 1, 1}, 3).weights("back", {5, 1, 1, 1}, 4);
+  model.node("Conv", {"x", "w"}, {"a"}, kSame3x3).node("Conv", {"a", "w"}, {"b"}, kSame3x3);
+  model.node("Add", {"a", "b"}, {"c"}).node("Conv", {"c", "w"}, {"d"}, kSame3x3);
+  const auto depthwise = attributes({{"pads", Ints{1, 1, 1, 1}}, {"group", std::int64_t{5}}});
+  model.node("Conv", {"d", "g"}, {"e"}, depthwise).node("Conv", {"e", "one"}, {"f"});
+  model.node("Conv", {"f", "back"}, {"y"}).output("y").output("e");
+  const auto pad = [](Graph& graph) {
+    compiler::fuse_residual(graph);
+    EXPECT_EQ(compiler::pad_channels(graph), 0);
+  };
+  expect_unchanged(model.graph(), pad);
+}
+
+TEST(ReadHalfPixels, TakesPicturesOnlyConvolutionsRead) {
+  ModelBuilder model;
+  model.input("x", {-1, 3, 6, 6}).input("z", {-1, 3, 6, 6}).weights("w", {5, 3, 3, 3}, 1, 0.2F);
+  model.node("Conv", {"x", "w"}, {"a"}, kSame3x3).node("Conv", {"x", "w"}, {"b"});
+  model.node("Conv", {"z", "w"}, {"c"}).node("Relu", {"z"}, {"d"});
+  model.output("a").output("b").output("c").output("d");
+  Graph before = model.graph();
+  model::infer(before, {.batch = 2});
+  Graph after = before.clone();
+  EXPECT_EQ(compiler::read_half_pixels(after), 1);
+  EXPECT_EQ(after.inputs()[0]->dtype, DType::kFloat16);
+  EXPECT_EQ(after.inputs()[0]->shape, (Shape{2, 6, 6, 4}));
+  EXPECT_EQ(after.inputs()[1]->shape, (Shape{2, 3, 6, 6}));
+
+  // Numbers that halves hold exactly; a fourth that must not matter.
+  const Tensor planes = model::convert(
+      model::convert(testing::noise({2, 3, 6, 6}, 7), DType::kFloat16), DType::kFloat32);
+  std::vector<float> pixels;
+  for (int image = 0; image < 2; ++image)
+    for (int pixel = 0; pixel < 36; ++pixel)
+      for (int channel = 0; channel < 4; ++channel) {
+        const int at = (image * 3 + channel) * 36 + pixel;
+        pixels.push_back(channel == 3 ? 1000 : planes.as<float>()[static_cast<std::size_t>(at)]);
+      }
+  const Tensor second = testing::noise({2, 3, 6, 6}, 8);
+  std::vector<Tensor> planar, interleaved;
+  planar.push_back(model::convert(planes, DType::kFloat32));
+  planar.push_back(model::convert(second, DType::kFloat32));
+  interleaved.push_back(model::convert(Tensor::of<float>(pixels, {2, 6, 6, 4}), DType::kFloat16));
+  interleaved.push_back(model::convert(second, DType::kFloat32));
+  const std::vector<Tensor> expected = model::run_graph(before, planar);
+  const std::vector<Tensor> actual = model::run_graph(after, interleaved);
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    const Tensor got = model::convert(actual[k], DType::kFloat32);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(expected[k].size()); ++i) {
+      EXPECT_NEAR(got.as<float>()[i], expected[k].as<float>()[i], 2e-3) << k << ' ' << i;
+    }
+  }
+}
+
 TEST(CompileGraph, ReportsEveryPass) {
   ModelBuilder model = conv_model();
   model.node("Sigmoid", {"c"}, {"s"}).node("Mul", {"c", "s"}, {"y"}).output("y");

@@ -164,6 +164,7 @@ TEST_F(CacheTest, PlanPathsFollowModelOptionsAndDevice) {
   EXPECT_EQ(plan_cache_path(identity, {}), path);
   EXPECT_NE(plan_cache_path(identity, {.batches = {1, 8}}), path);
   EXPECT_NE(plan_cache_path(identity, {.height = 640, .width = 640}), path);
+  EXPECT_NE(plan_cache_path(identity, {.half_pixels = true}), path);
   const auto other = [&](auto&& change) {
     PlanIdentity changed = identity;
     change(changed);

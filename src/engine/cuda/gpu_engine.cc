@@ -60,6 +60,7 @@ cuda::BuildOptions options_of(const BuildRequest& request, compiler::TacticCache
   options.time_budget_seconds = request.time_budget_seconds;
   options.height = request.height;
   options.width = request.width;
+  options.half_pixels = request.half_pixels;
   options.device = request.device;
   options.tactics = tactics;
   if (request.progress) {

@@ -2,7 +2,6 @@
 #include "engine/cuda/layout.h"
 
 #include <algorithm>
-#include <set>
 
 #include "compiler/rewrite.h"
 #include "compiler/strided.h"
@@ -213,6 +212,7 @@ std::optional<StridedView> strided_view(const Node& node, std::size_t output,
 
 Layout::Layout(const Graph& graph, Precision precision) {
   choose_dtypes(graph, precision);
+  if (precision == Precision::kFloat16) choose_sources(graph);
   prefer_strides(graph);
   place_in_readers(graph);
   resolve(graph);
@@ -221,6 +221,12 @@ Layout::Layout(const Graph& graph, Precision precision) {
 DType Layout::dtype(const Value* value) const {
   const auto found = dtypes_.find(value);
   return found == dtypes_.end() ? value->dtype : found->second;
+}
+
+const std::vector<PictureSource>& Layout::sources(const Node* conv) const {
+  static const std::vector<PictureSource> kNone;
+  const auto found = sources_.find(conv);
+  return found == sources_.end() ? kNone : found->second;
 }
 
 std::optional<int> Layout::output_of(const Value* root) const {
@@ -278,6 +284,22 @@ void Layout::choose_dtypes(const Graph& graph, Precision precision) {
       const Value* y = node->outputs()[i];
       if (y && strided_view(*node, i, packed_strides(x->shape))) dtypes_[y] = dtype(x);
     }
+  }
+}
+
+// Where the tile kernel runs: FP16 all through.
+void Layout::choose_sources(const Graph& graph) {
+  for (const Node* conv : graph.nodes(Op::kConv)) {
+    PictureSources found = picture_sources(*conv);
+    const auto half = [&](const PictureSource& each) {
+      return dtype(each.value) == DType::kFloat16;
+    };
+    if (found.pictures.empty() || dtype(conv->input(0)) != DType::kFloat16 ||
+        !std::all_of(found.pictures.begin(), found.pictures.end(), half)) {
+      continue;
+    }
+    read_through_.insert(found.replaced.begin(), found.replaced.end());
+    sources_[conv] = std::move(found.pictures);
   }
 }
 
@@ -355,6 +377,7 @@ void Layout::place_in_readers(const Graph& graph) {
   const std::vector<Node*> concats = graph.nodes(Op::kConcat);
   for (auto at = concats.rbegin(); at != concats.rend(); ++at) {
     const Node& concat = **at;
+    if (is_read_through(&concat)) continue;
     const Value* y = concat.output();
     if (!placed_.contains(y)) placed_[y] = {y, 0, preferred_.at(y)};
     const Storage whole = placed_.at(y);

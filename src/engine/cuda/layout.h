@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 
+#include "engine/cuda/picture_sources.h"
 #include "model/graph.h"
 
 namespace peregrine::cuda {
@@ -27,6 +29,8 @@ struct Storage {
 /// Layout rule: pictures are NHWC, all else follows its largest input, or is row-major. Reshape,
 /// Transpose, Slice, Split and Expand are strides on their input where strides can say it. What a
 /// Concat joins, and what the caller gets, is written in place by its producer where that can.
+/// Nearest upsamplings of FP16 pictures, and their concatenations, are left to the convolution that
+/// reads.
 class Layout {
  public:
   Layout(const model::Graph& graph, Precision precision);
@@ -35,17 +39,25 @@ class Layout {
   DType dtype(const model::Value* value) const;
   /// Whether the node is nothing but strides on its input.
   bool is_view(const model::Node* node) const;
+  /// The pictures a convolution reads in place of its input (see picture_sources.h); empty for
+  /// most.
+  const std::vector<PictureSource>& sources(const model::Node* conv) const;
+  /// Whether the node's work is left to the convolution that reads its result.
+  bool is_read_through(const model::Node* node) const { return read_through_.contains(node); }
   /// The model output whose memory the root is, if it is one.
   std::optional<int> output_of(const model::Value* root) const;
 
  private:
   void choose_dtypes(const model::Graph& graph, Precision precision);
+  void choose_sources(const model::Graph& graph);
   void prefer_strides(const model::Graph& graph);
   void place_in_readers(const model::Graph& graph);
   void resolve(const model::Graph& graph);
   bool place(const model::Value* value, const Storage& where, DType dtype);
 
   std::map<const model::Value*, DType> dtypes_;
+  std::map<const model::Node*, std::vector<PictureSource>> sources_;
+  std::set<const model::Node*> read_through_;
   std::map<const model::Value*, Shape> preferred_;
   std::map<const model::Value*, Storage> placed_;
   std::map<const model::Value*, Storage> storage_;

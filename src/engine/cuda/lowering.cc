@@ -42,7 +42,7 @@ Lowering::Lowering(const model::Graph& graph, Precision precision, WeightStore& 
 compiler::Program Lowering::run() {
   std::int64_t unplaced_flops = 0;
   for (const Node* node : graph_.nodes()) {
-    if (layout_.is_view(node)) continue;
+    if (layout_.is_view(node) || layout_.is_read_through(node)) continue;
     current_ = node;
     const std::size_t first = program_.steps.size();
     kLowerings[static_cast<std::size_t>(node->op())](*this, *node);

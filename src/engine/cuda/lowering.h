@@ -69,6 +69,10 @@ class Lowering {
 
   /// The dtype a value is stored in: floats are float16 or float32 as the precision rule says.
   DType dtype(const model::Value* value) const { return layout_.dtype(value); }
+  /// What a convolution reads in place of its input; empty for most.
+  const std::vector<PictureSource>& sources(const model::Node& conv) const {
+    return layout_.sources(&conv);
+  }
   /// What the engine computes in where it has the choice: float16 in an FP16 plan.
   DType compute_dtype() const;
   Precision precision() const { return precision_; }
@@ -90,7 +94,6 @@ class Lowering {
   };
   compiler::Dependencies dependencies() const;
   void assign_streams();
-  compiler::ArenaPlan plan_arena(const std::vector<compiler::StepOrder>& order) const;
   void settle(const compiler::ArenaPlan& plan);
 
   const model::Graph& graph_;

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "compiler/memory_planner.h"
-#include "compiler/schedule.h"
+#include "compiler/arena_schedule.h"
 #include "engine/cuda/lowering.h"
 
 namespace peregrine::cuda {
@@ -16,10 +15,6 @@ using compiler::Step;
 
 // A detector has three scales with two or three branches each.
 constexpr int kMostStreams = 6;
-// What parallel branches may cost: weights and arena over weights and the least an arena can be; or
-// a few MiB, which no GPU misses.
-constexpr double kMostMemory = 1.15;
-constexpr double kSpareBytes = 8 << 20;
 
 }  // namespace
 
@@ -73,53 +68,26 @@ compiler::Dependencies Lowering::dependencies() const {
   return result;
 }
 
-// Branches side by side need memory side by side: the most streams that the memory is worth.
 void Lowering::assign_streams() {
-  const compiler::Dependencies needs = dependencies();
-  for (int streams = kMostStreams; streams > 0; --streams) {
-    const auto order = compiler::assign_streams(needs, streams);
-    const compiler::ArenaPlan plan = plan_arena(order);
-    const double least = static_cast<double>(plan.peak + weights_.bytes().size());
-    const double most = std::max(kMostMemory * least, least + kSpareBytes) -
-                        static_cast<double>(weights_.bytes().size());
-    if (streams > 1 && static_cast<double>(plan.bytes) > most) continue;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      program_.steps[i].stream = order[i].stream;
-      program_.steps[i].waits = order[i].waits;
-      program_.streams = std::max(program_.streams, order[i].stream + 1);
-    }
-    return settle(plan);
-  }
-}
-
-// Two buffers may share memory when whatever touches the one is always done before anything touches
-// the other.
-compiler::ArenaPlan Lowering::plan_arena(const std::vector<compiler::StepOrder>& order) const {
-  const compiler::Precedence precedence(order);
-  std::vector<compiler::Buffer> buffers(arena_.size());
-  std::vector<std::vector<int>> users(arena_.size());
-  const auto touch = [&](const Operand& operand, int at) {
+  std::vector<compiler::BufferUse> uses(arena_.size());
+  const auto touch = [&](const Operand& operand, int step) {
     if (operand.region != Region::kArena) return;
     const auto i = static_cast<std::size_t>(operand.index);
-    if (users[i].empty()) buffers[i] = {byte_size(arena_[i].dtype, arena_[i].shape), at, at};
-    buffers[i].last = at;
-    users[i].push_back(at);
+    uses[i].bytes = byte_size(arena_[i].dtype, arena_[i].shape);
+    uses[i].steps.push_back(step);
   };
   for (std::size_t at = 0; at < program_.steps.size(); ++at) {
     for (const Operand& each : program_.steps[at].inputs) touch(each, static_cast<int>(at));
     for (const Operand& each : program_.steps[at].outputs) touch(each, static_cast<int>(at));
   }
-  const auto all_before = [&](std::size_t a, std::size_t b) {
-    for (const int first : users[a]) {
-      for (const int second : users[b]) {
-        if (first == second || !precedence.before(first, second)) return false;
-      }
-    }
-    return true;
-  };
-  return compiler::plan_arena(buffers, [&](std::size_t a, std::size_t b) {
-    return !all_before(a, b) && !all_before(b, a);
-  });
+  const compiler::ArenaSchedule schedule =
+      compiler::schedule_in_arena(dependencies(), uses, kMostStreams, weights_.bytes().size());
+  for (std::size_t i = 0; i < schedule.order.size(); ++i) {
+    program_.steps[i].stream = schedule.order[i].stream;
+    program_.steps[i].waits = schedule.order[i].waits;
+    program_.streams = std::max(program_.streams, schedule.order[i].stream + 1);
+  }
+  settle(schedule.plan);
 }
 
 // Buffer numbers become offsets in one arena.

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/passes.h"
 #include "core/cuda/check.h"
 #include "core/stopwatch.h"
 #include "engine/cuda/lowering.h"
@@ -55,11 +56,14 @@ std::vector<std::string> names_of(const std::vector<Value*>& values) {
 
 Graph compiled(const Graph& model, int batch, const BuildOptions& options, BuildReport& report) {
   Graph graph = model.clone();
-  model::infer(graph, {.batch = batch, .height = options.height, .width = options.width});
+  model::infer(
+      graph,
+      {.batch = batch, .height = options.height, .width = options.width, .bound_lengths = true});
   const auto passes = compiler::compile_graph(graph, {}, [&](const compiler::PassReport& pass) {
     if (options.progress) options.progress({BuildProgress::Stage::kPass, batch, pass.name});
   });
   if (report.passes.empty()) report.passes = passes;
+  if (options.half_pixels) compiler::read_half_pixels(graph);
   return graph;
 }
 

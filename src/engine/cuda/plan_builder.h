@@ -35,6 +35,8 @@ struct BuildOptions {
   std::size_t workspace_bytes = std::size_t{4} << 30;  ///< the arena may not be larger
   double time_budget_seconds = 0;  ///< of tuning; what is left then keeps the cost model's choice
   int height = 0, width = 0;       ///< for models that leave them open
+  /// Pictures [batch, 3, height, width] are brought as float16 [batch, height, width, 4] instead.
+  bool half_pixels = false;
   int device = 0;
   int tactic_limit = 8;                      ///< timed for each step
   compiler::TacticCache* tactics = nullptr;  ///< read and added to

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include <fmt/format.h>
 
+#include "model/absent_rows.h"
 #include "model/convert.h"
 #include "model/geometry.h"
 #include "model/reference/bytes.h"
@@ -16,6 +18,11 @@ namespace {
 std::int64_t axis_of(const KernelContext& c, std::int64_t otherwise) {
   return wrap_axis(c.attributes().get_int("axis", otherwise),
                    static_cast<std::int64_t>(c.shape(0).size()));
+}
+
+// Whether an index of -1 stands for a row that is absent, and gives zeros.
+bool has_absent_rows(const KernelContext& c) {
+  return c.attributes().get_int(kAbsentRowsAttribute, 0) != 0;
 }
 
 std::int64_t wrap_index(const KernelContext& c, std::int64_t index, std::int64_t extent) {
@@ -66,11 +73,17 @@ namespace kernels {
 void gather(const KernelContext& c) {
   const AxisView x = axis_view(c.shape(0), axis_of(c, 0));
   const Ints indices = to_ints(c.in(1));
+  const bool absent = has_absent_rows(c);
+  if (absent) std::memset(c.out().data(), 0, c.out().bytes());
   const Bytes from(c.in(0));
   MutableBytes to(c.out());
   std::int64_t at = 0;
   for (std::int64_t outer = 0; outer < x.outer; ++outer)
     for (const std::int64_t index : indices) {
+      if (index < 0 && absent) {
+        at += x.inner;
+        continue;
+      }
       const std::int64_t row = (outer * x.extent + wrap_index(c, index, x.extent)) * x.inner;
       for (std::int64_t i = 0; i < x.inner; ++i) to.put(at++, from.at(row + i));
     }
@@ -105,12 +118,18 @@ void gather_nd(const KernelContext& c) {
   const std::int64_t tuples =
       batches == 0 ? 0 : static_cast<std::int64_t>(indices.size()) / depth / batches;
   const std::int64_t batch_size = batches == 0 ? 0 : c.in(0).size() / batches;
+  const bool absent = has_absent_rows(c);
+  if (absent) std::memset(c.out().data(), 0, c.out().bytes());
   const Bytes from(c.in(0));
   MutableBytes to(c.out());
   std::int64_t at = 0;
   for (std::int64_t b = 0; b < batches; ++b)
     for (std::int64_t t = 0; t < tuples; ++t) {
       const std::int64_t* tuple = indices.data() + (b * tuples + t) * depth;
+      if (tuple[0] < 0 && absent) {
+        at += inner;
+        continue;
+      }
       const std::int64_t row =
           b * batch_size + tuple_offset(c, tuple, depth, x, strides, batch_axes);
       for (std::int64_t i = 0; i < inner; ++i) to.put(at++, from.at(row + i));
@@ -210,6 +229,10 @@ void non_zero(const KernelContext& c) {
       }
     }
   });
+  const bool bounded = c.attributes().get_int(kBoundedAttribute, 0) != 0;
+  for (Ints& axis : found) {
+    if (bounded) axis.resize(static_cast<std::size_t>(c.in(0).size()), -1);
+  }
   const auto count = static_cast<std::int64_t>(found.empty() ? 0 : found[0].size());
   Ints flat;
   for (const Ints& axis : found) flat.insert(flat.end(), axis.begin(), axis.end());

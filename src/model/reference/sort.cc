@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "model/absent_rows.h"
 #include "model/reference/kernel.h"
 
 namespace peregrine::model::reference {
@@ -77,6 +78,7 @@ void non_max_suppression(const KernelContext& c) {
       const float* scores = c.data<float>(1) + (batch * scores_shape[1] + label) * boxes;
       order.clear();
       for (std::int64_t i = 0; i < boxes; ++i) {
+        if (c.has(5) && c.data<std::int64_t>(5)[i] < 0) continue;  // no box
         if (!c.has(4) || scores[i] > *c.data<float>(4)) order.push_back(i);
       }
       std::stable_sort(order.begin(), order.end(),
@@ -93,6 +95,9 @@ void non_max_suppression(const KernelContext& c) {
         selected.insert(selected.end(), {batch, label, i});
       }
     }
+  if (c.attributes().get_int(kBoundedAttribute, 0) != 0) {
+    selected.resize(static_cast<std::size_t>(c.out().size()), -1);
+  }
   c.out() = Tensor::of<std::int64_t>(selected, {static_cast<std::int64_t>(selected.size()) / 3, 3});
 }
 

@@ -12,7 +12,7 @@ namespace peregrine::testing {
 /// A graph as the engine lowers it, at the file's own batch; without `passes`, node by node as it
 /// stands in the file.
 inline model::Graph compiled(model::Graph graph, bool passes) {
-  model::infer(graph, {.batch = 0});
+  model::infer(graph, {.batch = 0, .bound_lengths = true});
   if (passes) {
     compiler::compile_graph(graph);
   } else {

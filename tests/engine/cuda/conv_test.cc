@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -218,6 +219,50 @@ TEST_P(ConvTest, EveryTileAgreesWithPlainLoops) {
   }
 }
 
+// A block of 3 x 2 pixels from each: a transposed convolution. Images lie apart, pixels have a
+// slack.
+TEST(ConvBlocks, EveryTilePutsEachPixelInItsPlace) {
+  PEREGRINE_NEEDS_GPU();
+  const Case c{"blocks", 40, 96, 1, 1, 7, 9, 1, 2, 1, 0, 0, 8, Activation::kSilu};
+  constexpr int kHeight = 3, kWidth = 2, kChannels = 96 / (kHeight * kWidth), kStride = 24;
+  Problem problem(c);
+  const std::vector<float> expected = problem.expected();
+  const int width = c.width * kWidth, height = c.height * kHeight;
+  const int image_stride = width * height * kStride + 64;
+  const int sm = device_info(0).sm();
+  for (const ConvTile& tile : conv_tiles()) {
+    if (tile.needs_sm90a && sm != 90) continue;
+    DeviceBuffer enlarged(std::size_t(c.batch) * image_stride * 2);
+    peregrine::testing::poison(enlarged);
+    problem.run([&](ConvParams p, cudaStream_t stream) {
+      p.output = enlarged.data();
+      p.block_channels = kChannels, p.block_height = kHeight, p.block_width = kWidth;
+      p.output_stride = kStride;
+      p.output_row_stride = width * kStride;
+      p.output_image_stride = image_stride;
+      ASSERT_TRUE(conv_tile_supports(p));
+      launch_conv_tile(tile, p, 1, true, stream);
+    });
+    const std::vector<float> all = peregrine::testing::to_host_from_half(enlarged);
+    std::vector<float> answer;
+    for (int m = 0; m < c.batch * c.height * c.width; ++m) {
+      const int image = m / (c.height * c.width);
+      const int y = m / c.width % c.height, x = m % c.width;
+      for (int n = 0; n < c.out; ++n) {
+        const int part = n / kChannels;
+        const int row = y * kHeight + part / kWidth, column = x * kWidth + part % kWidth;
+        answer.push_back(all[std::size_t(image) * image_stride +
+                             std::size_t(row * width + column) * kStride + n % kChannels]);
+      }
+    }
+    EXPECT_LT(relative_error(answer, expected), tolerance(c)) << tile.name;
+    const auto written =
+        all.size() -
+        std::size_t(std::count_if(all.begin(), all.end(), [](float v) { return std::isnan(v); }));
+    EXPECT_EQ(written, expected.size()) << tile.name << " wrote beside its channels";
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ConvTest, ::testing::ValuesIn(kCases), [](const auto& c) {
   std::string name;
   for (const char* s = c.param.name; *s; ++s) name += std::isalnum(*s) ? *s : '_';
@@ -295,6 +340,34 @@ TEST(ConvStem, AgreesWithPlainLoopsOnPlanarInput) {
       launch_conv_stem(p, true, stream);
     });
     // The picture is rounded to FP16 already, so only the result's rounding is left.
+    EXPECT_LT(relative_error(answer, expected), 4e-4) << c.name;
+  }
+}
+
+TEST(ConvStem, AgreesWithPlainLoopsOnPixelsOfHalves) {
+  PEREGRINE_NEEDS_GPU();
+  for (const Case& each : kStemCases) {
+    // The problem's fourth channel has weights of zero; odd widths are not the stem's.
+    Case c = each;
+    c.in = 4;
+    c.slack = 0;
+    c.width += c.width % 2;
+    Problem problem(c);
+    const int taps = c.kernel * c.kernel, pitch = conv_stem_padded_reduction(problem.params());
+    std::vector<float> weight(std::size_t(c.out) * pitch);
+    for (int n = 0; n < c.out; ++n) {
+      for (int k = 0; k < taps * 4; ++k) {
+        float& own = problem.weight()[n * taps * 4 + k];
+        if (k % 4 == 3) own = 0;
+        weight[n * pitch + k] = own;
+      }
+    }
+    const std::vector<float> expected = problem.expected();
+    problem.weight() = weight;
+    const std::vector<float> answer = problem.run([&](const ConvParams& p, cudaStream_t stream) {
+      ASSERT_TRUE(conv_stem_supports(p));
+      launch_conv_stem(p, true, stream);
+    });
     EXPECT_LT(relative_error(answer, expected), 4e-4) << c.name;
   }
 }

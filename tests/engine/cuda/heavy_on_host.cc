@@ -61,9 +61,32 @@ void finish(const BoundStep& step, const TensorView& residual, const Ints& at, f
 // Weight of (output channel, input channel of the group, tap) in the layout of each kernel.
 using WeightAt = std::function<float(I out, I in, I tap)>;
 
+// What the step reads, channel by channel: one picture, or two of which one may be enlarged.
+struct Sources {
+  explicit Sources(const BoundStep& step)
+      : first(step.input(0)),
+        second(step.input(4)),
+        shifts(step.step.attributes.get_ints("upsample_shifts", {0, 0})),
+        shape(first.shape) {
+    for (std::size_t d = 2; d < shape.size(); ++d) shape[d] <<= shifts[0];
+    if (second.data) shape[1] += second.shape[1];
+  }
+  float at(Ints from) const {
+    const bool behind = from[1] >= first.shape[1];
+    if (behind) from[1] -= first.shape[1];
+    for (std::size_t d = 2; d < from.size(); ++d) from[d] >>= shifts[behind];
+    const TensorView& view = behind ? second : first;
+    return load(view, offset(view, from));
+  }
+  const TensorView &first, &second;
+  Ints shifts;
+  Shape shape;
+};
+
 void convolve(const BoundStep& step, const WeightAt& weight) {
   const model::Attributes& a = step.step.attributes;
-  const TensorView &x = step.input(0), &y = step.output(), &bias = step.input(2);
+  const Sources x(step);
+  const TensorView &y = step.output(), &bias = step.input(2);
   const Ints kernel = a.get_ints("kernel"), stride = a.get_ints("strides"),
              pad = a.get_ints("pads"), dilation = a.get_ints("dilations");
   const Ints stretch = a.get_ints("stretch", Ints(kernel.size(), 1));
@@ -84,18 +107,36 @@ void convolve(const BoundStep& step, const WeightAt& weight) {
       }
       for (I c = 0; c < in; ++c) {
         from[1] = at[1] / out * in + c;
-        sum += weight(at[1], c, tap) * load(x, offset(x, from));
+        sum += weight(at[1], c, tap) * x.at(from);
       }
     });
     finish(step, step.input(3), at, sum);
   });
 }
 
+// Each pixel becomes a block: channels of its first pixel first.
+void conv_blocks(const BoundStep& step, const ConvParams& p) {
+  const TensorView &x = step.input(0), &w = step.input(1), &y = step.output();
+  for_each({x.shape[0], p.out_channels, p.out_height, p.out_width}, [&](const Ints& at) {
+    const I part = at[1] / p.block_channels;
+    float sum = step.input(2).data ? load(step.input(2), at[1]) : 0.0F;
+    for (I c = 0; c < x.shape[1]; ++c) {
+      sum += load(w, at[1] * x.shape[1] + c) * load(x, offset(x, {at[0], c, at[2], at[3]}));
+    }
+    const Ints to{at[0], at[1] % p.block_channels, at[2] * p.block_height + part / p.block_width,
+                  at[3] * p.block_width + part % p.block_width};
+    finish(step, {}, to, sum);
+    EXPECT_EQ(offset(y, to), at[0] * p.output_image_stride + to[2] * p.output_row_stride +
+                                 to[3] * p.output_stride + to[1]);
+  });
+}
+
 void conv(const BoundStep& step) {
   const TensorView& w = step.input(1);
   const ConvParams p = conv_params(step);
-  EXPECT_EQ(p.source[0].pixel_stride % 8, 0);
+  for (const ConvSource& source : p.source) EXPECT_EQ(source.pixel_stride % 8, 0);
   EXPECT_TRUE(conv_tile_supports(p));
+  if (p.block_channels != 0) return conv_blocks(step, p);
   const I taps = p.kernel_height * p.kernel_width;
   convolve(step,
            [&](I out, I in, I tap) { return load(w, (out * taps + tap) * p.in_channels + in); });
@@ -111,8 +152,10 @@ void conv_stem(const BoundStep& step) {
   const ConvParams p = conv_params(step);
   EXPECT_TRUE(conv_stem_supports(p));
   const I taps = p.kernel_height * p.kernel_width, row = conv_stem_padded_reduction(p);
-  convolve(step,
-           [&](I out, I in, I tap) { return load(step.input(1), out * row + in * taps + tap); });
+  const bool pixels = step.input(0).dtype == DType::kFloat16;
+  convolve(step, [&](I out, I in, I tap) {
+    return load(step.input(1), out * row + (pixels ? tap * p.in_channels + in : in * taps + tap));
+  });
 }
 
 void conv_strided(const BoundStep& step) {

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/passes.h"
 #include "core/cuda/device_info.h"
 #include "engine/cuda/compiled.h"
 #include "engine/cuda/conv_tactics.h"
@@ -16,6 +17,7 @@
 #include "engine/cuda/run_on_gpu.h"
 #include "engine/cuda/run_on_host.h"
 #include "model/attention.h"
+#include "model/convert.h"
 #include "model/model_builder.h"
 #include "model/op_cases.h"
 #include "model/reference/interpreter.h"
@@ -127,6 +129,80 @@ ModelBuilder inner_conv_model(const Shape& weights, const model::Attributes& of_
 }
 model::Attributes window(Ints strides, Ints pads, I group = 1) {
   return attributes({{"strides", strides}, {"pads", pads}, {"group", group}});
+}
+
+// The caller's pixels of four halves, through the stem and, where its window is another, through a
+// packing step.
+TEST(ConvLowering, ReadsPixelsOfHalves) {
+  for (const I kernel : {1, 3, 7}) {
+    SCOPED_TRACE(kernel);
+    ModelBuilder model(20);
+    model.input("x", {2, 3, 20, 22}).weights("w", {16, 3, kernel, kernel}, 1, 0.3F);
+    model.weights("v", {8, 16, 1, 1}, 2, 0.3F);
+    model.node("Conv", {"x", "w"}, {"a"}, window({2, 2}, Ints(4, kernel / 2)));
+    model.node("Relu", {"a"}, {"b"}).node("Conv", {"b", "v"}, {"y"}).output("y");
+    const Tensor pixels = model::convert(noise({2, 20, 22, 4}, 5), DType::kFloat16);
+    const Tensor floats = model::convert(pixels, DType::kFloat32);
+    std::vector<float> planes(2 * 3 * 440);
+    for (std::size_t i = 0; i < planes.size(); ++i) {
+      planes[i] = floats.as<float>()[(i / 1320 * 440 + i % 440) * 4 + i / 440 % 3];
+    }
+    const std::vector<Tensor> expected =
+        model::run_graph(model.graph(), list(Tensor::of<float>(planes, {2, 3, 20, 22})));
+    model::Graph graph = inferred(model, true);
+    EXPECT_EQ(compiler::read_half_pixels(graph), 1);
+    const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), Precision::kFloat16);
+    EXPECT_EQ(plan.inputs[0].shape, (Shape{-1, 20, 22, 4}));
+    EXPECT_EQ(plan.inputs[0].dtype, DType::kFloat16);
+    EXPECT_EQ(plan.programs[0].steps[0].kernel, kernel == 1 ? "pack" : "conv_stem");
+    for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
+      const double tolerance = precision == Precision::kFloat16 ? 4e-3 : 2e-5;
+      const auto inputs = list(model::convert(pixels, DType::kFloat16));
+      expect_near(testing::run_on_host(graph, precision, inputs, true), expected, tolerance);
+      if (cuda::device_count() == 0) continue;
+      SCOPED_TRACE("on the GPU");
+      expect_near(testing::run_on_gpu(graph, precision, inputs), expected, tolerance);
+    }
+  }
+}
+
+// An enlarged picture alone, beside another, and two of them; 1x1, and 3x3 over their borders.
+TEST(ConvLowering, ReadsUpsampledPicturesInPlace) {
+  for (const I kernel : {1, 3}) {
+    for (const char* shape : {"alone", "first", "second", "both"}) {
+      SCOPED_TRACE(std::string(shape) + " " + std::to_string(kernel));
+      const std::string_view which = shape;
+      ModelBuilder model(20);
+      model.input("x", {2, 8, 8, 12}).weights("w", {16, 8, 1, 1}, 1, 0.3F);
+      model.weights("v", {8, 8, 1, 1}, 2, 0.3F).weights("last", {8, 8, 1, 1}, 4, 0.3F);
+      model.floats("twice", {4}, std::vector<float>{1, 1, 2, 2})
+          .floats("four", {4}, std::vector<float>{1, 1, 4, 4});
+      const auto stride = [](I n) { return attributes({{"strides", Ints{n, n}}}); };
+      const auto nearest =
+          attributes({{"coordinate_transformation_mode", std::string("asymmetric")},
+                      {"nearest_mode", std::string("floor")}});
+      model.node("Conv", {"x", "w"}, {"a2"}, stride(2)).node("Conv", {"x", "v"}, {"b1"}, stride(1));
+      model.node("Conv", {"x", "v"}, {"b4"}, stride(4));
+      model.node("Resize", {"a2", "", "twice"}, {"a"}, nearest);
+      model.node("Resize", {"b4", "", "four"}, {"b"}, nearest);
+      Names parts{"a", "b1"};
+      if (which == "alone") parts = {"a"};
+      if (which == "second") parts = {"b1", "a"};
+      if (which == "both") parts = {"b", "a"};
+      std::string read = "a";
+      if (parts.size() > 1) {
+        model.node("Concat", parts, {"j"}, attributes({{"axis", I{1}}}));
+        read = "j";
+      }
+      model.weights("u", {8, which == "alone" ? 16 : 24, kernel, kernel}, 3, 0.1F);
+      model.node("Conv", {read, "u"}, {"c"},
+                 attributes({{"pads", Ints(4, kernel / 2)}, {"strides", Ints{1, 1}}}));
+      model.node("Relu", {"c"}, {"r"}).node("Conv", {"r", "last"}, {"y"}).output("y");
+      const Names kernels = kernels_of(model);
+      EXPECT_EQ(std::count(kernels.begin(), kernels.end(), "copy"), 1) << "the result alone";
+      expect_right(model, list(noise({2, 8, 8, 12}, 5)));
+    }
+  }
 }
 
 TEST(ConvLowering, ChoosesTheKernelByWhatItReads) {

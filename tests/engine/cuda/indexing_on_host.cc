@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/indexing_on_host.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "engine/cuda/kernels/copy.h"
@@ -8,6 +9,7 @@
 #include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/quantize.h"
 #include "engine/cuda/ops/sampling.h"
+#include "engine/cuda/ops/selection.h"
 #include "engine/cuda/ops/sort.h"
 
 namespace peregrine::testing {
@@ -99,6 +101,52 @@ void run_top_k(const TopKParams& p) {
   }
 }
 
+void run_non_zero(const NonZeroParams& p) {
+  int found = 0;
+  for (int i = 0; i < p.walk.count; ++i) {
+    if (is_non_zero(p, i)) put_position(p, found++, i);
+  }
+  while (found < p.walk.count) put_position(p, found++, -1);
+}
+
+void run_suppress(const SuppressParams& p) {
+  using suppression::Corners;
+  for (int row = 0; row < p.rows; ++row) {
+    std::uint64_t* numbers = p.numbers + std::int64_t(row) * p.pitch;
+    int count = 0;
+    for (int box = 0; box < p.boxes_each; ++box) {
+      const std::uint64_t number = suppression::candidate(p, row, box);
+      if (number != suppression::kNoCandidate) numbers[count++] = number;
+    }
+    int padded = 1;
+    while (padded < count) padded *= 2;
+    for (int i = count; i < padded; ++i) numbers[i] = ~std::uint64_t{0};
+    top_k::sort(OneThread{}, numbers, padded);
+    auto* kept = reinterpret_cast<Corners*>(p.kept) + std::int64_t(row) * p.limit;
+    int& chosen = p.counts[row] = 0;
+    for (int i = 0; i < count && chosen < p.limit; ++i) {
+      const int box = int(numbers[i] & 0xffffffffU);
+      const Corners corners = suppression::corners_of(p, row / p.classes, box);
+      const bool hidden = std::any_of(kept, kept + chosen, [&](const Corners& other) {
+        return suppression::overlap(corners, other) > p.max_iou;
+      });
+      if (hidden) continue;
+      kept[chosen] = corners;
+      p.selected[std::int64_t(row) * p.limit + chosen++] = box;
+    }
+  }
+}
+
+void run_suppressed_rows(const SuppressedRowsParams& p) {
+  int entry = 0;
+  for (int row = 0; row < p.rows; ++row) {
+    for (int k = 0; k < p.counts[row]; ++k) {
+      put_selection(p, entry++, row, p.selected[std::int64_t(row) * p.limit + k]);
+    }
+  }
+  while (entry < p.rows * p.limit) put_selection(p, entry++, -1, -1);
+}
+
 }  // namespace
 
 bool run_indexing_on_host(const BoundStep& step) {
@@ -128,6 +176,12 @@ bool run_indexing_on_host(const BoundStep& step) {
   } else if (kernel == "counted_top_k") {
     const CountedTopKParams p = counted_top_k_params(step);
     for (int i = 0; i < p.walk.count; ++i) CountedTopKBody::run(p, i);
+  } else if (kernel == "non_zero") {
+    run_non_zero(non_zero_params(step));
+  } else if (kernel == "suppress") {
+    run_suppress(suppress_params(step));
+  } else if (kernel == "suppressed_rows") {
+    run_suppressed_rows(suppressed_rows_params(step));
   } else if (kernel == "resize") {
     run_each(resize_params(step));
   } else if (kernel == "grid_sample") {

@@ -79,11 +79,33 @@ model::Graph lowered(const OnnxNodeCase& each, const model::Graph& model,
   }
 }
 
+// What was found: results whose length depends on contents end in entries of -1.
+Tensor without_absent(const Tensor& actual, const Shape& expected) {
+  if (actual.shape() == expected || actual.dtype() != DType::kInt64 || expected.size() != 2 ||
+      actual.shape().size() != 2) {
+    return actual.clone();
+  }
+  const auto numbers = actual.as<std::int64_t>();
+  const bool rows = actual.shape()[1] == expected[1];  // else columns: NonZero
+  const std::int64_t width = actual.shape()[1];
+  model::Ints found;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    const bool real = rows ? at / width < expected[0] : at % width < expected[1];
+    if (real) found.push_back(numbers[i]);
+    EXPECT_TRUE(real || numbers[i] == -1) << "an absent entry is " << numbers[i];
+  }
+  return Tensor::of<std::int64_t>(found, expected);
+}
+
 // Empty where nothing is wrong.
 std::string run(const model::Graph& graph, const OnnxNodeData& data, Variant variant) {
-  const std::vector<Tensor> actual = variant.on_gpu
-                                         ? run_on_gpu(graph, variant.precision, data.inputs)
-                                         : run_on_host(graph, variant.precision, data.inputs, true);
+  std::vector<Tensor> actual = variant.on_gpu
+                                   ? run_on_gpu(graph, variant.precision, data.inputs)
+                                   : run_on_host(graph, variant.precision, data.inputs, true);
+  for (std::size_t k = 0; k < actual.size() && k < data.outputs.size(); ++k) {
+    actual[k] = without_absent(actual[k], data.outputs[k].shape());
+  }
   return variant.precision == Precision::kFloat32 ? difference(actual, data.outputs)
                                                   : difference(actual, data.outputs, 1e-2);
 }
@@ -146,7 +168,7 @@ void check_all(bool on_gpu) {
     }
   }
   for (const Column column : {Column::kCudaFloat32, Column::kCudaFloat16}) {
-    EXPECT_GE(table.count(column, Outcome::kPass), 1160) << "what used to pass is refused now";
+    EXPECT_GE(table.count(column, Outcome::kPass), 1176) << "what used to pass is refused now";
   }
   if (const char* path = std::getenv("PEREGRINE_ONNX_SUPPORT_TABLE")) table.write(path, on_gpu);
 }

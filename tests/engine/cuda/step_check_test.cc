@@ -13,6 +13,7 @@
 #include "engine/cuda/plan_builder.h"
 #include "model/model_builder.h"
 #include "model/op_cases.h"
+#include "model/selection_models.h"
 #include "model/shape_inference.h"
 #include "testing/expect_error.h"
 
@@ -33,7 +34,7 @@ using Samples = std::map<std::string, Sample>;
 
 void add(Samples& found, const testing::ModelBuilder& model) {
   model::Graph graph = model.graph();
-  model::infer(graph, {.batch = 0});
+  model::infer(graph, {.batch = 0, .bound_lengths = true});
   compiler::compile_graph(graph);
   for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
     const compiler::Plan plan = lower_to_plan(std::span(&graph, 1), precision);
@@ -87,13 +88,14 @@ const Samples& samples() {
     }
     add(found, picture_model());
     add(found, attention_model());
+    add(found, testing::padded_detector());
     return found;
   }();
   return all;
 }
 
 TEST(StepCheck, NoKernelRunsWithoutItsOperands) {
-  EXPECT_EQ(samples().size(), 34U) << "all but box_decode";
+  EXPECT_EQ(samples().size(), 37U) << "all but box_decode";
   for (const auto& [kernel, sample] : samples()) {
     SCOPED_TRACE(kernel);
     Step step = sample.step;
@@ -136,6 +138,21 @@ const Forgery kForgeries[] = {
      [](Step& s) {
        s.attributes.set("kernel", Ints{90, 90});
      }},
+    {"conv", "'upsample_shifts' is [1, 1]",
+     [](Step& s) {
+       s.attributes.set("upsample_shifts", Ints{1, 1});
+     }},
+    {"conv", "not of one size",
+     [](Step& s) {
+       s.inputs.resize(4);
+       s.inputs.push_back(s.inputs[0]);
+       s.attributes.set("upsample_shifts", Ints{0, 1});
+     }},
+    {"conv", "constants where it reads",
+     [](Step& s) {
+       s.inputs.resize(4);
+       s.inputs.push_back(s.inputs[0]);
+     }},
     {"conv_depthwise", "does not take such", [](Step& s) { s.attributes.set("group", I{8}); }},
     {"conv_stem", "does not take such",
      [](Step& s) {
@@ -161,6 +178,7 @@ const Forgery kForgeries[] = {
        s.attributes.set("axes", Ints{1, 2});
      }},
     {"matmul_float", "do not fit each other", [](Step& s) { widen(s.inputs[0]); }},
+    {"non_zero", "do not fit each other", [](Step& s) { widen(s.outputs[0]); }},
     {"one_hot", "'axis' is -1", [](Step& s) { s.attributes.set("axis", I{-1}); }},
     {"pack", "its rows do not fit", [](Step& s) { s.attributes.set("row_axes", I{0}); }},
     {"pointwise", "no valid pointwise chain", [](Step& s) { widen(s.outputs[0]); }},
@@ -203,6 +221,10 @@ const Forgery kForgeries[] = {
     {"reverse", "'time_axis' is 2", [](Step& s) { s.attributes.set("time_axis", I{2}); }},
     {"scatter_elements", "'reduction' is 8", [](Step& s) { s.attributes.set("reduction", I{8}); }},
     {"scatter_nd", "'group' is", [](Step& s) { s.attributes.set("group", I{1} << 20); }},
+    {"suppress", "do not fit each other", [](Step& s) { widen(s.inputs[1]); }},
+    {"suppress", "do not fit each other", [](Step& s) { widen(s.outputs[2]); }},
+    {"suppress", "not packed", [](Step& s) { s.outputs[0].offset += 4; }},
+    {"suppressed_rows", "'classes' is 0", [](Step& s) { s.attributes.set("classes", I{0}); }},
     {"top_k", "'axis' is -1", [](Step& s) { s.attributes.set("axis", I{-1}); }},
     {"top_k", "'k' is", [](Step& s) { s.attributes.set("k", I{1} << 20); }},
     {"top_k", "should be",

@@ -94,8 +94,62 @@ std::int64_t tile_weight_count(const ConvParams& p) {
 
 }  // namespace
 
+namespace {
+
+// A 1x1 convolution whose channels are blocks of pixels.
+void check_conv_blocks(const CheckedStep& step) {
+  const Operand &x = step.input(0), &y = step.output();
+  const model::Ints block = step.numbers("block", 2, 1, 64);
+  const model::Ints ones{1, 1}, zeros{0, 0};
+  const model::Attributes& a = step.step().attributes;
+  step.require_rank(y, 4, 4);
+  step.require_float(y);
+  step.require(a.get_ints("kernel") == ones && a.get_ints("strides") == ones &&
+                   a.get_ints("dilations") == ones && a.get_ints("pads") == zeros &&
+                   a.get_int("group", 1) == 1 && step.optional_input(3).is_absent() &&
+                   step.optional_input(4).is_absent(),
+               "blocks are made by a plain 1x1 convolution only");
+  step.require(x.shape[0] == y.shape[0] && x.shape[2] * block[0] == y.shape[2] &&
+                   x.shape[3] * block[1] == y.shape[3],
+               "its blocks do not make its result");
+  const auto stride = compiler::image_pixel_stride(y.shape, y.strides);
+  step.require(stride && *stride <= CheckedStep::kMost, "its result is no picture");
+  const std::int64_t channels = y.shape[1] * block[0] * block[1];
+  step.require(channels <= CheckedStep::kMost && x.shape[1] <= CheckedStep::kMost,
+               "it has too many channels");
+  if (const Operand& bias = step.optional_input(2); !bias.is_absent()) {
+    step.require_constants(bias, DType::kFloat32, channels);
+  }
+  const ConvParams params = conv_params(AlignedStep(step.step()).bound());
+  step.require(conv_tile_supports(params), "the kernel does not take such a convolution");
+  step.require_constants(step.input(1), DType::kFloat16, tile_weight_count(params));
+}
+
+}  // namespace
+
 void check_conv(const CheckedStep& step) {
-  require_half_picture(step, step.input(0));
+  if (step.step().attributes.has("block")) {
+    require_half_picture(step, step.input(0));
+    return check_conv_blocks(step);
+  }
+  const Operand &first = step.input(0), &second = step.optional_input(4);
+  require_half_picture(step, first);
+  model::Ints shifts{0, 0};
+  if (step.step().attributes.has("upsample_shifts")) {
+    shifts = step.numbers("upsample_shifts", second.is_absent() ? 1 : 2, 0, 3);
+  }
+  for (const std::size_t axis : {2U, 3U}) {
+    step.require(first.shape[axis] << shifts[0] <= CheckedStep::kMost,
+                 "its enlarged picture is too large");
+  }
+  if (!second.is_absent()) {
+    require_half_picture(step, second);
+    step.require(step.number("group", 1, 1) == 1, "groups do not read two pictures");
+    step.require(first.shape[0] == second.shape[0] &&
+                     first.shape[2] << shifts[0] == second.shape[2] << shifts[1] &&
+                     first.shape[3] << shifts[0] == second.shape[3] << shifts[1],
+                 "its two pictures are not of one size");
+  }
   check_picture_conv(step, conv_tile_supports, tile_weight_count);
 }
 
@@ -110,7 +164,15 @@ void check_conv_depthwise(const CheckedStep& step) {
 
 void check_conv_stem(const CheckedStep& step) {
   const Operand& x = step.input(0);
-  step.require_constants(x, DType::kFloat32, 0);
+  if (x.dtype == DType::kFloat16) {
+    step.require(x.rank() == 4 && compiler::pixel_stride(x.shape, x.strides) == x.shape[1] &&
+                     x.shape[1] == 4 && x.offset % 16 == 0,
+                 "its pixels are not packed");
+  } else {
+    step.require_constants(x, DType::kFloat32, 0);
+    step.require(compiler::pixel_stride(x.shape, x.strides).value_or(0) != 4,
+                 "its planes look like pixels");
+  }
   require_half_picture(step, step.output());
   check_picture_conv(step, conv_stem_supports, [](const ConvParams& p) {
     return std::int64_t{p.out_channels} * conv_stem_padded_reduction(p);

@@ -21,7 +21,8 @@ bool source_fits(const ConvSource& source, int batch) {
 
 bool can_store_vectors(const ConvParams& p) {
   return p.out_channels % 8 == 0 && p.output_stride % 8 == 0 && p.output_image_stride % 8 == 0 &&
-         aligned_16(p.output) && aligned_16(p.bias) &&
+         p.block_channels % 8 == 0 && p.output_row_stride % 8 == 0 && aligned_16(p.output) &&
+         aligned_16(p.bias) &&
          (!p.residual || (p.residual_stride % 8 == 0 && aligned_16(p.residual)));
 }
 
@@ -43,6 +44,7 @@ std::span<const ConvTile> conv_tiles() {
 
 bool conv_tile_supports(const ConvParams& p) {
   if (p.in_channels % 8 != 0 || p.groups > 65535) return false;
+  if (p.block_channels != 0 && (!can_store_vectors(p) || p.groups != 1 || p.residual)) return false;
   if (!aligned_16(p.weight) || !source_fits(p.source[0], p.batch)) return false;
   return p.source[1].channels == 0 || source_fits(p.source[1], p.batch);
 }
@@ -62,6 +64,10 @@ void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool 
   params.by_n_tiles = FastDivisor(ceil_div(params.out_channels, tile.n));
   params.by_chunks_per_tap = FastDivisor(chunks_per_tap);
   params.by_kernel_width = FastDivisor(params.kernel_width);
+  if (params.block_channels != 0) {
+    params.by_block_channels = FastDivisor(params.block_channels);
+    params.by_block_width = FastDivisor(params.block_width);
+  }
   // Above 48 KB a kernel must be told; the call is cheap and legal during capture.
   CUDA_CHECK(cudaFuncSetAttribute(tile.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   tile.shared_bytes));

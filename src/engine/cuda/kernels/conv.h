@@ -35,6 +35,13 @@ struct ConvParams {
   /// Elements from one image to the next, where that is not all its pixels; else 0. The tile
   /// kernel only.
   std::int64_t output_image_stride = 0;
+  /// Where each pixel makes a block of pixels (a transposed convolution whose windows do not meet):
+  /// the channels of one of them, and the block's size; else 0. Output channel n is channel
+  /// n % block_channels of the block's pixel n / block_channels, row by row. Both output strides
+  /// then count pixels of the enlarged picture; `output_image_stride` must be given. The tile
+  /// kernel only.
+  int block_channels = 0, block_width = 0, block_height = 0;
+  std::int64_t output_row_stride = 0;
   int batch = 1;
   int in_height = 0, in_width = 0;  ///< after upsampling
   int in_channels = 0;              ///< of one group
@@ -55,6 +62,7 @@ struct ConvParams {
   /// What one step of K adds to a thread's position: channel chunks, taps along x, taps along y.
   int step_chunks = 0, step_x = 0, step_y = 0;
   FastDivisor by_image_pixels, by_out_width, by_n_tiles, by_chunks_per_tap, by_kernel_width;
+  FastDivisor by_block_channels, by_block_width;
   int stem_tiles_y = 0;
 
   int pixels() const { return batch * out_height * out_width; }
@@ -91,9 +99,11 @@ void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool 
 bool conv_depthwise_supports(const ConvParams& params);
 void launch_conv_depthwise(const ConvParams& params, bool overlapped, cudaStream_t stream);
 
-/// The network's first convolution (3x3, 6x6 or 7x7, stride 2): `source[0].data` is planar
-/// [batch, 3, y, x], packed, FP32, 16-byte aligned. Its weights are FP16 [out channel][K], K =
-/// input channel, kernel y, kernel x, padded with zeros to `conv_stem_padded_reduction`.
+/// The network's first convolution (3x3, 6x6 or 7x7, stride 2): `source[0].data`, packed and
+/// 16-byte aligned, is planar [batch, 3, y, x] of FP32 with pixel_stride 0, or [batch, y, x, 4] of
+/// FP16 with pixel_stride 4 and x even. Its weights are FP16 [out channel][K], padded with zeros to
+/// `conv_stem_padded_reduction`; K = input channel, kernel y, kernel x, or kernel y, kernel x,
+/// input channel.
 bool conv_stem_supports(const ConvParams& params);
 int conv_stem_padded_reduction(const ConvParams& params);
 void launch_conv_stem(ConvParams params, bool overlapped, cudaStream_t stream);

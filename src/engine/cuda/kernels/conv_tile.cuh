@@ -344,6 +344,17 @@ struct OutputItem {
     return residual;
   }
 
+  /// Of its channels in the image, where each pixel makes a block of them.
+  __device__ __forceinline__ std::int64_t place_in_block(const ConvParams& p, int pixel) const {
+    const int row = p.by_out_width.divide(pixel), column = pixel - row * p.out_width;
+    const int part = p.by_block_channels.divide(channel);
+    const int part_row = p.by_block_width.divide(part),
+              part_column = part - part_row * p.block_width;
+    return (row * p.block_height + part_row) * p.output_row_stride +
+           static_cast<std::int64_t>(column * p.block_width + part_column) * p.output_stride +
+           channel - part * p.block_channels;
+  }
+
   __device__ __forceinline__ void store(const ConvParams& p, const float (&value)[8]) const {
     std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
     if (p.output_image_stride != 0) {
@@ -351,6 +362,7 @@ struct OutputItem {
       const int pixel = m - image * static_cast<int>(p.by_image_pixels.divisor);
       to = image * p.output_image_stride + static_cast<std::size_t>(pixel) * p.output_stride +
            channel;
+      if (p.block_channels != 0) to = image * p.output_image_stride + place_in_block(p, pixel);
     }
     __half* halves = static_cast<__half*>(p.output) + to;
     float* floats = static_cast<float*>(p.output) + to;

@@ -37,6 +37,7 @@ struct IndexTuple {
     }
     return sum;
   }
+  PEREGRINE_HOST_DEVICE bool is_absent(int at) const { return load_index(data, at, wide) < 0; }
 };
 
 struct GatherParams {
@@ -45,6 +46,7 @@ struct GatherParams {
   IndexTuple indices;
   Walk<3> walk;  ///< output, data, indices
   int unit_bytes = 4;
+  bool absent_rows = false;  ///< an index of -1 gives zeros (see model/absent_rows.h)
 };
 
 template <typename Unit>
@@ -53,6 +55,10 @@ struct GatherBody {
   static PEREGRINE_HOST_DEVICE void run(const Params& p, int index) {
     int at[3];
     p.walk.offsets(index, at);
+    if (p.absent_rows && p.indices.is_absent(at[2])) {
+      static_cast<Unit*>(p.output)[at[0]] = Unit{};
+      return;
+    }
     bool inside = true;
     const std::int32_t from = at[1] + p.indices.offset(at[2], inside);
     static_cast<Unit*>(p.output)[at[0]] = static_cast<const Unit*>(p.data)[from];

@@ -3,12 +3,14 @@
 // channels; pictures of the caller go through the stem or are cut into patches. The FP32 plan, and
 // sums over channels of FP32 results, take the strided kernel.
 #include <algorithm>
+#include <optional>
 
 #include "compiler/strided.h"
 #include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/ops/conv_work.h"
 #include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/pack.h"
+#include "model/convert.h"
 
 namespace peregrine::cuda {
 
@@ -56,18 +58,36 @@ bool is_half_picture(const Operand& y) {
   return y.dtype == DType::kFloat16 && stride && *stride % 8 == 0 && y.offset % 16 == 0;
 }
 
+// The caller's pixels of four halves, of which the model sees three: the kernel reads all four.
+std::optional<Operand> whole_pixels(const Operand& x) {
+  if (x.region != compiler::Region::kInput || x.dtype != DType::kFloat16 || x.offset != 0 ||
+      x.rank() != 4 || x.shape[1] != 3 || compiler::pixel_stride(x.shape, x.strides) != 4) {
+    return std::nullopt;
+  }
+  Operand whole = x;
+  whole.shape[1] = 4;
+  whole.value.clear();
+  return whole;
+}
+
 bool lower_stem(Lowering& to, const Node& node, const ConvWork& work, const Operand& x) {
   const Operand y = as_picture(to.write(node.output()));
-  if (x.dtype != DType::kFloat32 || !compiler::is_packed(x.shape, x.strides) ||
-      x.offset % 16 != 0 || node.has_input(3) || !is_half_picture(y) || work.groups != 1) {
+  const std::optional<Operand> pixels = whole_pixels(x);
+  const bool planes = x.dtype == DType::kFloat32 && work.in == 3 &&
+                      compiler::is_packed(x.shape, x.strides) && x.offset % 16 == 0;
+  if ((!planes && !pixels) || node.has_input(3) || !is_half_picture(y) || work.groups != 1) {
     return false;
   }
   Step step = conv_step(to, node, "conv_stem", work);
-  step.inputs = {x, {}, {}};
+  step.inputs = {pixels.value_or(x), {}, {}};
   step.outputs = {y};
   if (!supports(conv_stem_supports, step)) return false;
-  const std::int64_t padded = (work.in * work.taps() + 15) / 16 * 16;
-  step.inputs[1] = half_weight(to, row_weights(rounded_to_half(work), padded), {work.out, padded});
+  const std::int64_t channels = pixels ? 4 : work.in;
+  const std::int64_t padded = (channels * work.taps() + 15) / 16 * 16;
+  const ConvWork rounded = rounded_to_half(work);
+  const std::vector<float> rows =
+      pixels ? pixel_weights(rounded, channels, padded) : row_weights(rounded, padded);
+  step.inputs[1] = half_weight(to, rows, {work.out, padded});
   step.inputs[2] = bias_operand(to, work);
   to.emit(std::move(step));
   return true;
@@ -182,14 +202,29 @@ void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
     if (work.groups == 1) work = with_padded_input(work, x.shape[1]);
   }
   const Operand y = as_picture(to.write_images(node.output(), to.dtype(node.output())));
-  emit_conv(to, node, work, x, residual, y);
+  emit_conv(to, node, work, {{x}}, residual, y);
+}
+
+// What the input is made of, read where it lies.
+void lower_sources(Lowering& to, const Node& node, const ConvWork& work) {
+  std::vector<TileSource> sources;
+  for (const PictureSource& each : to.sources(node)) {
+    Operand picture = to.read_picture(each.value, DType::kFloat16);
+    if (!is_tile_picture(picture)) {
+      picture = to.copied(picture, DType::kFloat16, compiler::channels_last(picture.shape));
+    }
+    sources.push_back({picture, each.upsample_shift});
+  }
+  const Operand residual = to.read_picture(node.input(3), DType::kFloat16);
+  emit_conv(to, node, work, sources, residual,
+            to.write_images(node.output(), to.dtype(node.output())));
 }
 
 }  // namespace
 
 void lower_conv(Lowering& to, const Node& node) {
   const Value* x = node.input(0);
-  if (x->dtype != DType::kFloat32) Lowering::refuse(node, "it convolves integers");
+  if (!model::is_float(x->dtype)) Lowering::refuse(node, "it convolves integers");
   ConvWork work = read_work(to, node);
   const std::size_t axes = work.kernel.size();
   if (axes > 3) Lowering::refuse(node, "it slides over more than three axes");
@@ -205,6 +240,7 @@ void lower_conv(Lowering& to, const Node& node) {
   const bool packs = work.groups == 1 && work.in % 8 != 0;
   if (!tile || (packs && is_tiny(node, work))) return lower_strided(to, node, work);
   make_planar(work);
+  if (!to.sources(node).empty()) return lower_sources(to, node, work);
   if (lower_stem(to, node, work, as_picture(to.read(x)))) return;
   lower_tile(to, node, work);
 }

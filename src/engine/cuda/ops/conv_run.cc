@@ -22,6 +22,26 @@ int pixel_stride(const TensorView& view) {
   return narrow(compiler::pixel_stride(view.shape, view.strides).value_or(0));
 }
 
+ConvSource conv_source(const TensorView& x, std::int64_t upsample_shift) {
+  return {x.data,
+          narrow(x.shape[1]),
+          pixel_stride(x),
+          narrow(x.shape[2]),
+          narrow(x.shape[3]),
+          narrow(upsample_shift)};
+}
+
+// Each pixel of the result becomes a block of them.
+void make_blocks(const Ints& block, const TensorView& y, ConvParams& p) {
+  p.block_height = narrow(block[0]), p.block_width = narrow(block[1]);
+  p.block_channels = p.out_channels;
+  p.out_channels *= p.block_height * p.block_width;
+  p.out_height /= p.block_height;
+  p.out_width /= p.block_width;
+  p.output_image_stride = y.strides[0];
+  p.output_row_stride = y.strides[2];
+}
+
 StridedPicture strided_picture(const TensorView& view) {
   StridedPicture picture;
   picture.data = view.data;
@@ -66,8 +86,10 @@ ConvParams conv_params(const BoundStep& step) {
   const Ints kernel = a.get_ints("kernel"), stride = a.get_ints("strides"),
              pad = a.get_ints("pads"), dilation = a.get_ints("dilations");
   ConvParams p;
-  p.source[0] = {
-      x.data, narrow(x.shape[1]), pixel_stride(x), narrow(x.shape[2]), narrow(x.shape[3]), 0};
+  const TensorView& second = step.input(4);
+  const Ints shifts = a.get_ints("upsample_shifts", {0, 0});
+  p.source[0] = conv_source(x, shifts[0]);
+  if (second.data) p.source[1] = conv_source(second, shifts[1]);
   p.weight = step.input(1).data;
   p.bias = static_cast<const float*>(step.input(2).data);
   if (residual.data) {
@@ -79,13 +101,14 @@ ConvParams conv_params(const BoundStep& step) {
   if (!compiler::pixel_stride(y.shape, y.strides)) p.output_image_stride = y.strides[0];
   p.output_fp32 = y.dtype == DType::kFloat32;
   p.batch = narrow(x.shape[0]);
-  p.in_height = narrow(x.shape[2]);
-  p.in_width = narrow(x.shape[3]);
+  p.in_height = p.source[0].height << p.source[0].upsample_shift;
+  p.in_width = p.source[0].width << p.source[0].upsample_shift;
   p.groups = narrow(a.get_int("group", 1));
-  p.in_channels = narrow(x.shape[1]) / p.groups;
+  p.in_channels = (p.source[0].channels + p.source[1].channels) / p.groups;
   p.out_channels = narrow(y.shape[1]) / p.groups;
   p.out_height = narrow(y.shape[2]);
   p.out_width = narrow(y.shape[3]);
+  if (const Ints block = a.get_ints("block"); !block.empty()) make_blocks(block, y, p);
   p.kernel_height = narrow(kernel[0]), p.kernel_width = narrow(kernel[1]);
   p.stride_y = narrow(stride[0]), p.stride_x = narrow(stride[1]);
   p.pad_top = narrow(pad[0]), p.pad_left = narrow(pad[1]);

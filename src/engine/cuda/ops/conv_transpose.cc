@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConvTranspose. With the stride of its kernel and no padding every input pixel makes a block of
-// output pixels of its own: a 1x1 convolution and a rearrangement. Else the strided kernel, on an
+// output pixels of its own: a 1x1 convolution that writes blocks, or one and a rearrangement where
+// channels do not come in eights. Else the strided kernel, on an
 // input stretched by the stride.
 #include <algorithm>
 
@@ -58,6 +59,13 @@ void emit_rearrangement(Lowering& to, const Node& node, const Operand& pixels, c
   to.emit(std::move(step));
 }
 
+// Whether the tile kernel can put each pixel of a block in its place.
+bool takes_blocks(const Operand& y) {
+  const auto stride = compiler::image_pixel_stride(y.shape, y.strides);
+  return stride && *stride % 8 == 0 && y.strides[0] % 8 == 0 && y.shape[1] % 8 == 0 &&
+         y.offset % 16 == 0;
+}
+
 // The outputs of all taps as channels, tap by tap.
 void lower_blocks(Lowering& to, const Node& node, const model::ConvGeometry& g,
                   const std::vector<float>& weights, const std::vector<float>& bias) {
@@ -84,9 +92,10 @@ void lower_blocks(Lowering& to, const Node& node, const model::ConvGeometry& g,
     work.bias.insert(work.bias.end(), bias.begin(), bias.end());
   }
   const Operand y = to.write(node.output());
+  if (takes_blocks(y)) return emit_conv_blocks(to, node, work, x, g.window.kernel, y);
   Operand pixels = to.scratch(y.dtype, {x.shape[0], work.out, x.shape[2], x.shape[3]});
   pixels.strides = compiler::channels_last(pixels.shape);
-  emit_conv(to, node, work, x, {}, pixels);
+  emit_conv(to, node, work, {{x}}, {}, pixels);
   pixels.shape = {x.shape[0],         x.shape[2],         x.shape[3],
                   g.window.kernel[0], g.window.kernel[1], g.channels_out};
   pixels.strides = packed_strides(pixels.shape);

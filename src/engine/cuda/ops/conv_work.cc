@@ -114,6 +114,14 @@ std::vector<float> row_weights(const ConvWork& work, std::int64_t padded) {
   return packed;
 }
 
+std::vector<float> pixel_weights(const ConvWork& work, std::int64_t channels, std::int64_t padded) {
+  std::vector<float> packed = zeros(work.out * padded);
+  for_each_weight(work, [&](auto, auto out, auto in, auto tap, float weight) {
+    packed[static_cast<std::size_t>(out * padded + tap * channels + in)] = weight;
+  });
+  return packed;
+}
+
 std::vector<float> strided_weights(const ConvWork& work) {
   const std::int64_t channels = work.groups * work.out;
   std::vector<float> packed = zeros(work.taps() * work.in * channels);
@@ -139,7 +147,9 @@ Operand bias_operand(Lowering& to, const ConvWork& work) {
   return float_weight(to, work.bias, {static_cast<std::int64_t>(work.bias.size())});
 }
 
-void emit_conv(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
+namespace {
+
+Step tile_step(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
                const Operand& residual, const Operand& y) {
   Step step = conv_step(to, node, "conv", work);
   const Operand weight =
@@ -147,6 +157,25 @@ void emit_conv(Lowering& to, const Node& node, const ConvWork& work, const Opera
                   {work.groups, work.out, work.kernel[0], work.kernel[1], work.in});
   step.inputs = {x, weight, bias_operand(to, work), residual};
   step.outputs = {y};
+  return step;
+}
+
+}  // namespace
+
+void emit_conv(Lowering& to, const Node& node, const ConvWork& work,
+               const std::vector<TileSource>& sources, const Operand& residual, const Operand& y) {
+  Step step = tile_step(to, node, work, sources[0].picture, residual, y);
+  if (sources.size() > 1) step.inputs.push_back(sources[1].picture);
+  Ints shifts;
+  for (const TileSource& each : sources) shifts.push_back(each.upsample_shift);
+  if (shifts != Ints(shifts.size(), 0)) step.attributes.set("upsample_shifts", shifts);
+  to.emit(std::move(step));
+}
+
+void emit_conv_blocks(Lowering& to, const Node& node, const ConvWork& work, const Operand& x,
+                      const Ints& block, const Operand& y) {
+  Step step = tile_step(to, node, work, x, {}, y);
+  step.attributes.set("block", block);
   to.emit(std::move(step));
 }
 

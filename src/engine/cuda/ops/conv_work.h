@@ -40,6 +40,9 @@ std::vector<float> tile_weights(const ConvWork& work, std::int64_t padded_in);
 std::vector<float> depthwise_weights(const ConvWork& work);
 /// [out][in, tap], padded with zeros to `padded` a row: the stem's, and those of patches.
 std::vector<float> row_weights(const ConvWork& work, std::int64_t padded);
+/// [out][tap, channel], padded with zeros to `channels` a tap and `padded` a row: the stem's over
+/// pixels.
+std::vector<float> pixel_weights(const ConvWork& work, std::int64_t channels, std::int64_t padded);
 /// [tap][in][group][out]: what the strided kernel reads.
 std::vector<float> strided_weights(const ConvWork& work);
 
@@ -48,11 +51,20 @@ compiler::Step conv_step(Lowering& to, const model::Node& node, const char* kern
                          const ConvWork& work);
 /// FP32, absent where there is none.
 compiler::Operand bias_operand(Lowering& to, const ConvWork& work);
-/// The tile kernel over `x`, a picture of FP16 (see `is_tile_picture`) with work.in channels a
-/// group; `residual` and `y` are pictures too, `y` FP16 or FP32.
+/// A picture of FP16 (see `is_tile_picture`), read as if enlarged 2^upsample_shift times.
+struct TileSource {
+  compiler::Operand picture;
+  int upsample_shift = 0;
+};
+/// The tile kernel over one or two sources, whose channels one after the other are work.in a group;
+/// `residual` and `y` are pictures too, `y` FP16 or FP32.
 void emit_conv(Lowering& to, const model::Node& node, const ConvWork& work,
-               const compiler::Operand& x, const compiler::Operand& residual,
+               const std::vector<TileSource>& sources, const compiler::Operand& residual,
                const compiler::Operand& y);
+/// A 1x1 one whose output channels are, part by part, the pixels of a `block` [rows, columns] of y.
+void emit_conv_blocks(Lowering& to, const model::Node& node, const ConvWork& work,
+                      const compiler::Operand& x, const model::Ints& block,
+                      const compiler::Operand& y);
 /// Any operands of one to three spatial axes, any strides. `stretch`: as in kernels/conv_strided.h.
 void emit_conv_strided(Lowering& to, const model::Node& node, const ConvWork& work,
                        const compiler::Operand& x, const compiler::Operand& residual,

@@ -5,6 +5,7 @@
 #include "engine/cuda/ops/indexing.h"
 #include "engine/cuda/ops/operands.h"
 #include "engine/cuda/ops/requirements.h"
+#include "model/absent_rows.h"
 #include "model/geometry.h"
 
 namespace peregrine::cuda {
@@ -81,6 +82,7 @@ GatherParams params_of(const BoundStep& step) {
   p.indices.data = step.input(1).data;
   p.indices.wide = step.input(1).dtype == DType::kInt64;
   p.unit_bytes = static_cast<int>(size_of(step.output().dtype));
+  p.absent_rows = step.step.attributes.get_int(model::kAbsentRowsAttribute, 0) != 0;
   return p;
 }
 

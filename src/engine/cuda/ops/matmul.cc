@@ -49,7 +49,7 @@ void lower_rows(Lowering& to, const Node& node, const ConvWork& work, const Oper
   const Operand rows = rows_of(to, node, x, work.in);
   const Value* output = node.output();
   const Operand y = rows_as_pixels(to.write_rows(output, to.dtype(output)));
-  emit_conv(to, node, work, rows, residual, y);
+  emit_conv(to, node, work, {{rows}}, residual, y);
 }
 
 // NumPy's rule: a vector is a row on the left and a column on the right.
