@@ -18,11 +18,19 @@ class GpuDecode {
   virtual ~GpuDecode() = default;
   /// A reference for `AVCodecContext::hw_device_ctx`.
   virtual AVBufferRef* device() const = 0;
+  /// Called by the decoder's `get_format`, when it knows the stream and is about to make its
+  /// surfaces: asks for as many as NVDEC allows, up to the frames that may be held outside. The
+  /// calls of libav that make a decoder, and the one that frees it, must lie between `open_gate`
+  /// and `close_gate`: they wait for the whole GPU, which must not meet a capture.
+  virtual void plan_surfaces(AVCodecContext& decoder) = 0;
+  virtual void open_gate() = 0;
+  virtual void close_gate() = 0;
   /// The frame around a decoded surface, where it lies: NV12 or P010, planar 4:4:4. Its `ready` is
   /// an event behind the driver's last work; letting go of its storage gives the surface back to
-  /// the decoder, so readers' work must be done by then. A turned picture is copied once, upright,
-  /// by a kernel. Fills what `FrameMaker::make` fills but matrix and range. Throws
-  /// `Error(kInputUnsupported)` for another surface format, `Error(kGpu)`, `Error(kOutOfMemory)`.
+  /// the decoder, so readers' work must be done by then. When all surfaces that the decoder can
+  /// spare are out, the picture is a copy in GPU memory; a turned one is copied upright. Fills what
+  /// `FrameMaker::make` fills but matrix and range. Throws `Error(kInputUnsupported)` for another
+  /// surface format, `Error(kGpu)`, `Error(kOutOfMemory)`.
   virtual Frame wrap(AvFrame surface, const Orientation& turn) = 0;
 };
 
@@ -32,10 +40,11 @@ struct DecoderNeed {
   std::size_t bytes = 0;
 };
 
-/// Reserves `need` until the decoder's surfaces are there (its first frame), so that streams that
-/// open side by side do not each count on the same free memory. Throws `Error(kOutOfMemory)` that
-/// says how much is missing, `Error(kGpu)` without a usable GPU or in a build without CUDA.
-std::unique_ptr<GpuDecode> make_gpu_decode(int gpu, const DecoderNeed& need);
+/// For a stream of which up to `held_frames` are held outside the decoder. Reserves `need` until
+/// the decoder's surfaces are there (its first frame), so that streams that open side by side do
+/// not each count on the same free memory. Throws `Error(kOutOfMemory)` that says how much is
+/// missing, `Error(kGpu)` without a usable GPU or in a build without CUDA.
+std::unique_ptr<GpuDecode> make_gpu_decode(int gpu, int held_frames, const DecoderNeed& need);
 
 /// Upper bound of the memory of a decoder that may have `held` frames outside it: the surfaces of
 /// the codec's reference pictures at this size and level, twice (libav lets the driver decode into

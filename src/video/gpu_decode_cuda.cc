@@ -4,6 +4,9 @@ extern "C" {
 #include <libavutil/hwcontext_cuda.h>
 }
 
+#include <algorithm>
+#include <atomic>
+#include <deque>
 #include <mutex>
 #include <vector>
 
@@ -83,10 +86,12 @@ class Reservation {
   std::size_t bytes_;
 };
 
-/// The CUDA stream on which a decoder finishes its pictures, and the events behind them, which
-/// frames borrow; lives as long as the last of them.
+/// The CUDA stream on which a decoder finishes its pictures, the events behind them, which frames
+/// borrow, and how many surfaces are out; lives as long as the last frame.
 class FinishLine {
  public:
+  std::atomic<int> surfaces_out{0};  // that frames hold
+
   cudaStream_t stream() const { return stream_.get(); }
   cuda::Event mark() {
     cuda::Event event = take();
@@ -113,12 +118,19 @@ class FinishLine {
 };
 
 /// What a frame of the GPU keeps alive.
-struct Surface {
-  AvFrame decoded;            // the decoder's surface, until it is no longer read
-  cuda::PooledBuffer turned;  // or an upright copy
+struct Picture {
+  AvFrame surface;          // the decoder's, until it is no longer read
+  cuda::PooledBuffer copy;  // or memory of our own
   cuda::Event ready;
   std::shared_ptr<FinishLine> finish;
-  ~Surface() {
+
+  ~Picture() {
+    if (surface) {
+      // The last surface may take the decoder with it.
+      const auto gate = cuda::no_capture();
+      surface.reset();
+      --finish->surfaces_out;
+    }
     if (ready) finish->give_back(std::move(ready));
   }
 };
@@ -146,7 +158,8 @@ SurfaceLayout layout_of(AVPixelFormat format) {
 
 class CudaDecode final : public GpuDecode {
  public:
-  CudaDecode(int gpu, const DecoderNeed& need) : gpu_(gpu), reservation_(gpu, need) {
+  CudaDecode(int gpu, int held_frames, const DecoderNeed& need)
+      : gpu_(gpu), held_frames_(held_frames), reservation_(gpu, need) {
     const CUcontext context = primary_context(gpu);
     finish_ = std::make_shared<FinishLine>();
     device_.reset(av_hwdevice_ctx_alloc(AV_HWDEVICE_TYPE_CUDA));
@@ -163,51 +176,96 @@ class CudaDecode final : public GpuDecode {
     }
   }
 
+  ~CudaDecode() override { drop_copied(true); }
+
   AVBufferRef* device() const override { return device_.get(); }
 
-  Frame wrap(AvFrame picture, const Orientation& turn) override {
+  void plan_surfaces(AVCodecContext& decoder) override {
+    // Above 32 surfaces cuvidCreateDecoder fails. libav's own need is known only here; the three
+    // that it adds for its callers may be out like those that are asked for.
+    constexpr int kMostSurfaces = 32, kSpare = 3;
+    decoder.extra_hw_frames = 0;
+    AVBufferRef* planned = nullptr;
+    int needed = kMostSurfaces;
+    if (avcodec_get_hw_frames_parameters(&decoder, device_.get(), AV_PIX_FMT_CUDA, &planned) >= 0) {
+      const AvBuffer frames(planned);
+      needed = reinterpret_cast<const AVHWFramesContext*>(frames->data)->initial_pool_size;
+    }
+    decoder.extra_hw_frames =
+        std::clamp(kMostSurfaces - needed, 0, std::max(0, held_frames_ - kSpare));
+    surfaces_ = decoder.extra_hw_frames + kSpare - 1;  // one is on its way out
+  }
+
+  void open_gate() override { gate_ = cuda::no_capture(); }
+  void close_gate() override {
+    if (gate_) gate_.unlock();
+  }
+
+  Frame wrap(AvFrame decoded, const Orientation& turn) override {
     CUDA_CHECK(cudaSetDevice(gpu_));
     reservation_.release();
-    const auto* frames = reinterpret_cast<const AVHWFramesContext*>(picture->hw_frames_ctx->data);
+    drop_copied(false);
+    const auto* frames = reinterpret_cast<const AVHWFramesContext*>(decoded->hw_frames_ctx->data);
     const SurfaceLayout layout = layout_of(frames->sw_format);
-    auto surface = std::make_shared<Surface>();
-    surface->finish = finish_;
-    Frame frame;
-    frame.format = layout.format;
-    frame.device = Device::cuda(gpu_);
-    frame.info.width = picture->width;
-    frame.info.height = picture->height;
-    // libav cuts hardware pictures at the right and below only.
-    for (int p = 0; p < layout.planes; ++p) {
-      const int shift = p == 0 ? 0 : layout.chroma_shift;
-      const std::size_t columns = picture->crop_left >> shift;
-      const std::size_t rows = picture->crop_top >> shift;
-      const std::size_t samples = p == 1 && layout.planes == 2 ? 2 : 1;
-      frame.planes[static_cast<std::size_t>(p)] = {
-          picture->data[p] + rows * static_cast<std::size_t>(picture->linesize[p]) +
-              columns * samples * static_cast<std::size_t>(layout.bytes),
-          picture->linesize[p]};
+    auto picture = std::make_shared<Picture>();
+    picture->finish = finish_;
+    Frame frame = frame_around(*decoded, layout);
+    const bool copies = !turn.is_upright() || finish_->surfaces_out >= surfaces_;
+    if (copies) copy_upright(turn, layout, frame, *picture);
+    picture->ready = finish_->mark();
+    if (copies) {
+      copied_.push_back({std::move(decoded), finish_->mark()});
+    } else {
+      ++finish_->surfaces_out;
+      picture->surface = std::move(decoded);
     }
-    frame.info.width -= static_cast<int>(picture->crop_left);
-    frame.info.height -= static_cast<int>(picture->crop_top);
-    surface->decoded = std::move(picture);
-    if (!turn.is_upright()) make_upright(turn, layout, frame, *surface);
-    surface->ready = finish_->mark();
-    frame.ready = surface->ready.get();
-    frame.storage = std::move(surface);
+    frame.ready = picture->ready.get();
+    frame.storage = std::move(picture);
     return frame;
   }
 
  private:
-  void make_upright(const Orientation& turn, const SurfaceLayout& layout, Frame& frame,
-                    Surface& surface) const {
+  Frame frame_around(const AVFrame& decoded, const SurfaceLayout& layout) const {
+    Frame frame;
+    frame.format = layout.format;
+    frame.device = Device::cuda(gpu_);
+    // libav cuts hardware pictures at the right and below only.
+    frame.info.width = decoded.width - static_cast<int>(decoded.crop_left);
+    frame.info.height = decoded.height - static_cast<int>(decoded.crop_top);
+    for (int p = 0; p < layout.planes; ++p) {
+      const int shift = p == 0 ? 0 : layout.chroma_shift;
+      const std::size_t columns = decoded.crop_left >> shift;
+      const std::size_t rows = decoded.crop_top >> shift;
+      const std::size_t samples = p == 1 && layout.planes == 2 ? 2 : 1;
+      frame.planes[static_cast<std::size_t>(p)] = {
+          decoded.data[p] + rows * static_cast<std::size_t>(decoded.linesize[p]) +
+              columns * samples * static_cast<std::size_t>(layout.bytes),
+          decoded.linesize[p]};
+    }
+    return frame;
+  }
+
+  // Surfaces whose copies are made go back; all of them, after waiting, at the end.
+  void drop_copied(bool all) noexcept {
+    while (!copied_.empty()) {
+      Copied& oldest = copied_.front();
+      if (all) cudaEventSynchronize(oldest.done.get());
+      if (!all && cudaEventQuery(oldest.done.get()) != cudaSuccess) return;
+      finish_->give_back(std::move(oldest.done));
+      const auto gate = cuda::no_capture();
+      copied_.pop_front();
+    }
+  }
+
+  void copy_upright(const Orientation& turn, const SurfaceLayout& layout, Frame& frame,
+                    Picture& picture) const {
     const int width = turn.transpose ? frame.info.height : frame.info.width;
     const int height = turn.transpose ? frame.info.width : frame.info.height;
     const auto pitch = static_cast<std::int64_t>((width * layout.bytes + 255) / 256) * 256;
     const auto chroma_rows = (height + (1 << layout.chroma_shift) - 1) >> layout.chroma_shift;
     const std::int64_t rows = height + std::int64_t{layout.planes - 1} * chroma_rows;
-    surface.turned = cuda::PooledBuffer(static_cast<std::size_t>(pitch * rows));
-    auto* target = static_cast<std::uint8_t*>(surface.turned.data());
+    picture.copy = cuda::PooledBuffer(static_cast<std::size_t>(pitch * rows));
+    auto* target = static_cast<std::uint8_t*>(picture.copy.data());
     for (int p = 0; p < layout.planes; ++p) {
       const int shift = p == 0 ? 0 : layout.chroma_shift;
       const int element = layout.bytes * (p == 1 && layout.planes == 2 ? 2 : 1);
@@ -222,16 +280,25 @@ class CudaDecode final : public GpuDecode {
     frame.info.height = height;
   }
 
+  struct Copied {
+    AvFrame surface;
+    cuda::Event done;
+  };
+
   const int gpu_;
+  const int held_frames_;
+  int surfaces_ = 0;  // that frames may hold
   Reservation reservation_;
+  std::deque<Copied> copied_;
+  std::shared_lock<std::shared_mutex> gate_;
   std::shared_ptr<FinishLine> finish_;
   AvBuffer device_;
 };
 
 }  // namespace
 
-std::unique_ptr<GpuDecode> make_gpu_decode(int gpu, const DecoderNeed& need) {
-  return std::make_unique<CudaDecode>(gpu, need);
+std::unique_ptr<GpuDecode> make_gpu_decode(int gpu, int held_frames, const DecoderNeed& need) {
+  return std::make_unique<CudaDecode>(gpu, held_frames, need);
 }
 
 }  // namespace peregrine::video

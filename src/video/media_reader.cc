@@ -98,6 +98,14 @@ MediaReader::MediaReader(std::string name, const std::string& url, Access access
   open_decoder();
 }
 
+MediaReader::~MediaReader() { close_decoder(); }
+
+void MediaReader::close_decoder() {
+  if (gpu_) gpu_->open_gate();
+  decoder_.reset();
+  if (gpu_) gpu_->close_gate();
+}
+
 void MediaReader::open_container(const std::string& url) {
   AVFormatContext* format = avformat_alloc_context();
   if (format == nullptr) out_of_memory("a demuxer");
@@ -212,8 +220,8 @@ bool MediaReader::open_gpu_decoder() {
     leave_gpu("libav does not hand this codec to NVDEC");
     return false;
   }
-  gpu_ = make_gpu_decode(options_.gpu.device,
-                         {name_, decoder_bytes(parameters, options_.gpu.held_frames)});
+  const int held = options_.gpu.held_frames;
+  gpu_ = make_gpu_decode(options_.gpu.device, held, {name_, decoder_bytes(parameters, held)});
   start_decoder(*codec);
   return true;
 }
@@ -233,7 +241,6 @@ void MediaReader::start_decoder(const AVCodec& codec) {
   decoder_->get_buffer2 = &MediaReader::get_buffer;
   if (gpu_) {
     decoder_->hw_device_ctx = av_buffer_ref(gpu_->device());
-    decoder_->extra_hw_frames = options_.gpu.held_frames;
     decoder_->get_format = &MediaReader::choose_format;
     decoder_->thread_count = 1;  // the work is the GPU's
   }
@@ -259,7 +266,10 @@ void MediaReader::start_decoder(const AVCodec& codec) {
 AVPixelFormat MediaReader::choose_format(AVCodecContext* decoder, const AVPixelFormat* offered) {
   auto& reader = *static_cast<MediaReader*>(decoder->opaque);
   for (const AVPixelFormat* each = offered; *each != AV_PIX_FMT_NONE; ++each) {
-    if (*each == AV_PIX_FMT_CUDA) return *each;
+    if (*each != AV_PIX_FMT_CUDA) continue;
+    reader.gpu_->plan_surfaces(*decoder);
+    reader.gpu_->open_gate();  // what comes next makes the decoder; `read` and `feed` close it
+    return *each;
   }
   reader.gpu_refused_ = true;  // `read` leaves the GPU or says why it may not
   return AV_PIX_FMT_NONE;
@@ -309,6 +319,7 @@ AvFrame MediaReader::read() {
       return nullptr;
     }
     const int result = avcodec_receive_frame(decoder_.get(), frame.get());
+    if (gpu_) gpu_->close_gate();
     if (const std::uint64_t size = refused_size_) {
       refuse_size(static_cast<int>(size >> 32), static_cast<int>(size & 0xffffffffU));
     }
@@ -337,7 +348,7 @@ AvFrame MediaReader::read() {
 void MediaReader::go_on_without_gpu() {
   leave_gpu("NVDEC of this GPU does not take it");
   gpu_refused_ = false;
-  decoder_.reset();
+  close_decoder();
   gpu_.reset();
   open_cpu_decoder();
   ending_ = Ending::kNone;
@@ -375,7 +386,10 @@ void MediaReader::feed() {
     wait_for_key_ = false;
     bad_reads_ = 0;
     if (avcodec_send_packet(decoder_.get(), &packet) < 0 && !gpu_refused_) ++corrupt_;
-    if (gpu_) kBitstream.add(static_cast<std::size_t>(packet.size));
+    if (gpu_) {
+      gpu_->close_gate();
+      kBitstream.add(static_cast<std::size_t>(packet.size));
+    }
   }
   av_packet_unref(packet_.get());
 }

@@ -30,6 +30,10 @@ class MediaReader {
   MediaReader(std::string name, const std::string& url, Access access, const SourceOptions& options,
               Watch& watch);
 
+  ~MediaReader();
+  MediaReader(const MediaReader&) = delete;
+  MediaReader& operator=(const MediaReader&) = delete;
+
   /// The next decoded frame (on the GPU in libav's AV_PIX_FMT_CUDA), or null when there is none;
   /// then `ending` says why. Throws `Error(kInputUnsupported)` when a picture exceeds the size
   /// limit, `Error(kGpu)` when strict mode keeps it off the CPU.
@@ -68,6 +72,7 @@ class MediaReader {
   std::int64_t start_time() const;
   std::int64_t second() const;  // in the stream's time base
   void go_on_without_gpu();
+  void close_decoder();
   bool rewind(std::int64_t first, std::int64_t second);
   void feed();
   void end(int error);

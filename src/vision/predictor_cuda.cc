@@ -29,7 +29,9 @@ class GpuPredictor final : public Predictor {
         started_(cuda::make_event(cuda::EventUse::kSleep)),
         preprocessed_(cuda::make_event(cuda::EventUse::kSleep)),
         inferred_(cuda::make_event(cuda::EventUse::kSleep)),
-        decoded_(cuda::make_event(cuda::EventUse::kSleep)) {}
+        decoded_(cuda::make_event(cuda::EventUse::kSleep)) {
+    warm_up();
+  }
 
   // Memory and frames go after the work that uses them.
   ~GpuPredictor() override { cudaStreamSynchronize(stream_.get()); }
@@ -68,6 +70,14 @@ class GpuPredictor final : public Predictor {
   }
 
  private:
+  // Every batch size once: the engine's graphs exist before a frame waits for them.
+  void warm_up() {
+    for (int batch = 1; batch <= max_batch_; ++batch) {
+      context_->enqueue(inputs_.views(batch), outputs_.views(batch), batch, stream_.get());
+    }
+    CUDA_CHECK(cudaStreamSynchronize(stream_.get()));
+  }
+
   void enqueue(std::span<const Frame> frames) {
     const auto batch = static_cast<int>(frames.size());
     infos_.clear();

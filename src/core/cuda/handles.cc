@@ -39,7 +39,20 @@ void* allocate_pinned(std::size_t bytes) {
 DeviceBuffer::DeviceBuffer(std::size_t bytes) : Buffer(allocate_on_device(bytes), bytes) {}
 PinnedBuffer::PinnedBuffer(std::size_t bytes) : Buffer(allocate_pinned(bytes), bytes) {}
 
+namespace {
+
+std::shared_mutex& capture_mutex() {
+  static auto* one = new std::shared_mutex;  // buffers of static objects may go late
+  return *one;
+}
+
+}  // namespace
+
+std::shared_lock<std::shared_mutex> no_capture() { return std::shared_lock(capture_mutex()); }
+
 namespace detail {
+
+std::unique_lock<std::shared_mutex> capture_alone() { return std::unique_lock(capture_mutex()); }
 
 void begin_capture(cudaStream_t stream) {
   // Thread-local: another thread may allocate or copy while this one records.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <mutex>
+#include <shared_mutex>
 #include <utility>
 
 #include <cuda_runtime_api.h>
@@ -93,7 +95,13 @@ class PinnedBuffer : public detail::Buffer<cudaFreeHost> {
   explicit PinnedBuffer(std::size_t bytes);
 };
 
+/// The driver's own libraries (NVDEC opening or closing a decoder) wait for the whole context,
+/// which is forbidden while a stream of it is captured and spoils the capture. Hold this around
+/// such calls; captures hold it alone. Many may be held at once.
+std::shared_lock<std::shared_mutex> no_capture();
+
 namespace detail {
+std::unique_lock<std::shared_mutex> capture_alone();
 void begin_capture(cudaStream_t stream);
 GraphExec end_capture(cudaStream_t stream);
 void abandon_capture(cudaStream_t stream) noexcept;
@@ -101,6 +109,7 @@ void abandon_capture(cudaStream_t stream) noexcept;
 
 template <typename Work>
 GraphExec capture(cudaStream_t stream, Work&& work) {
+  const auto alone = detail::capture_alone();
   detail::begin_capture(stream);
   try {
     std::forward<Work>(work)();

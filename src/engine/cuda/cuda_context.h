@@ -19,7 +19,7 @@ namespace peregrine::cuda {
 /// wait. New addresses cost a capture (under a millisecond); the `kGraphs` last used are kept.
 class CudaContext : public ExecutionContext {
  public:
-  static constexpr std::size_t kGraphs = 32;
+  static constexpr std::size_t kGraphs = 64;
 
   explicit CudaContext(const CudaEngine& engine);
   ~CudaContext() override;
