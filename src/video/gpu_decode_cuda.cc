@@ -181,9 +181,10 @@ class CudaDecode final : public GpuDecode {
   AVBufferRef* device() const override { return device_.get(); }
 
   void plan_surfaces(AVCodecContext& decoder) override {
-    // Above 32 surfaces cuvidCreateDecoder fails. libav's own need is known only here; the three
-    // that it adds for its callers may be out like those that are asked for.
-    constexpr int kMostSurfaces = 32, kSpare = 3;
+    // With 32 surfaces cuvidCreateDecoder fails (H100, driver 580), with 28 it does not. libav's
+    // own need is known only here; the three that it adds for its callers may be out like those
+    // that are asked for.
+    constexpr int kMostSurfaces = 28, kSpare = 3;
     decoder.extra_hw_frames = 0;
     AVBufferRef* planned = nullptr;
     int needed = kMostSurfaces;
