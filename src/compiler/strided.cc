@@ -178,4 +178,11 @@ std::optional<std::int64_t> image_pixel_stride(const Shape& shape, const Shape& 
   return stride;
 }
 
+std::optional<std::int64_t> plane_pixel_stride(const Shape& shape, const Shape& strides) {
+  if (shape.size() < 2) return std::nullopt;
+  Shape one = shape;
+  one[1] = 1;
+  return image_pixel_stride(one, strides);
+}
+
 }  // namespace peregrine::compiler

@@ -39,6 +39,8 @@ bool is_packed(const Shape& shape, const Shape& strides);
 std::optional<std::int64_t> pixel_stride(const Shape& shape, const Shape& strides);
 /// The same of each image by itself: images may lie any distance apart.
 std::optional<std::int64_t> image_pixel_stride(const Shape& shape, const Shape& strides);
+/// Planes, whose channels may lie any distance apart: the same of the pixels of one channel.
+std::optional<std::int64_t> plane_pixel_stride(const Shape& shape, const Shape& strides);
 /// Rows (the last axis) contiguous and one uniform stride apart; the stride, none when it is not
 /// so.
 std::optional<std::int64_t> row_stride(const Shape& shape, const Shape& strides);

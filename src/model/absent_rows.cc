@@ -21,20 +21,28 @@ constexpr std::string_view kKernels[] = {
 #undef PEREGRINE_OP
 };
 
-bool is_elementwise(Op op) {
-  const std::string_view kernel = kKernels[static_cast<std::size_t>(op)];
+bool is_elementwise(Op op, std::string_view kernel) {
   return kernel == "unary" || kernel == "binary" || kernel == "variadic" || kernel == "power" ||
          kernel == "where" || kernel == "cast" || kernel == "clip" || op == Op::kIdentity;
 }
 
-// f(0) = 0, and -1 stays an index of nothing only where numbers stay as they are.
-bool keeps_numbers(Op op) { return op == Op::kIdentity || op == Op::kCast; }
+// -1 stays an index of nothing where numbers stay as they are.
+bool keeps_numbers(const Node& node) {
+  const DType dtype = node.output()->dtype;
+  return node.op() == Op::kIdentity ||
+         (node.op() == Op::kCast &&
+          (is_float(dtype) || dtype == DType::kInt32 || dtype == DType::kInt64));
+}
+
+// f(0) = 0.
 bool keeps_zeros(Op op) {
   switch (op) {
     case Op::kAbs:
+    case Op::kCast:
     case Op::kCeil:
     case Op::kErf:
     case Op::kFloor:
+    case Op::kIdentity:
     case Op::kMul:
     case Op::kNeg:
     case Op::kRelu:
@@ -42,7 +50,7 @@ bool keeps_zeros(Op op) {
     case Op::kSign:
     case Op::kSqrt:
     case Op::kTanh: return true;
-    default: return keeps_numbers(op);
+    default: return false;
   }
 }
 
@@ -59,37 +67,21 @@ bool says_a_shape(Op op, std::size_t input) {
   }
 }
 
-std::size_t axis_of(const Node& node, std::int64_t otherwise) {
+}  // namespace
+
+std::string_view AbsentRows::kernel_of(Op op) { return kKernels[static_cast<std::size_t>(op)]; }
+
+std::size_t AbsentRows::axis_of(const Node& node, std::int64_t otherwise) {
   return static_cast<std::size_t>(
       wrap_axis(node.attributes.get_int("axis", otherwise), node.input(0)->rank()));
 }
 
-// Where `axis` of a row-major tensor is an axis of the reshaped one too.
-std::optional<std::size_t> reshaped_axis(const Shape& from, std::size_t axis, const Shape& to) {
-  const std::int64_t before = element_count(std::span(from).first(axis));
-  std::int64_t product = 1;
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    if (product == before && to[i] == from[axis]) return i;
-    product *= to[i];
-  }
-  return std::nullopt;
-}
-
-std::optional<Ints> constant_ints(const Node& node, int input) {
-  const Value* value = node.input(input);
-  if (!value) return Ints();
-  if (!value->is_constant()) return std::nullopt;
-  return to_ints(*value->constant());
-}
-
-bool is_zero(const Value* value) {
+bool AbsentRows::is_zero(const Value* value) {
   if (!value) return true;
   if (!value->is_constant()) return false;
   const Floats numbers = to_floats(convert(*value->constant(), DType::kFloat32));
   return std::all_of(numbers.begin(), numbers.end(), [](float each) { return each == 0; });
 }
-
-}  // namespace
 
 void AbsentRows::refuse(const Node& node, const char* what) {
   throw Error(
@@ -148,7 +140,7 @@ AbsentRows::Absence AbsentRows::through_elementwise(const Node& node) const {
     result = Absence{x->source, axis, Fill::kAnything};
   }
   if (zeros && keeps_zeros(node.op())) result->fill = Fill::kZeros;
-  if (indices && keeps_numbers(node.op())) result->fill = Fill::kIndices;
+  if (indices && keeps_numbers(node)) result->fill = Fill::kIndices;
   return *result;
 }
 
@@ -200,93 +192,6 @@ AbsentRows::Absence AbsentRows::gathered(Node& node) const {
   return {index->source, first + index->axis, Fill::kZeros};
 }
 
-AbsentRows::Absence AbsentRows::through(const Node& node, const Absence& x) const {
-  const Shape& from = node.input(0)->shape;
-  Absence result = x;
-  switch (node.op()) {
-    case Op::kReshape:
-    case Op::kFlatten:
-    case Op::kSqueeze:
-    case Op::kUnsqueeze: {
-      const auto axis = reshaped_axis(from, x.axis, node.output()->shape);
-      if (!axis) refuse(node, "it cuts rows up");
-      result.axis = *axis;
-      return result;
-    }
-    case Op::kTranspose: {
-      Ints order = node.attributes.get_ints("perm");
-      if (order.empty()) {
-        for (std::size_t i = from.size(); i-- > 0;) order.push_back(static_cast<std::int64_t>(i));
-      }
-      const auto at = std::find(order.begin(), order.end(), static_cast<std::int64_t>(x.axis));
-      result.axis = static_cast<std::size_t>(at - order.begin());
-      return result;
-    }
-    case Op::kExpand: {
-      const Shape& to = node.output()->shape;
-      result.axis = x.axis + to.size() - from.size();
-      if (to[result.axis] != from[x.axis]) refuse(node, "it repeats a row that may be absent");
-      return result;
-    }
-    case Op::kSplit:
-      if (axis_of(node, 0) == x.axis) refuse(node, "it splits rows that may be absent");
-      return result;
-    case Op::kSlice: {
-      const auto starts = constant_ints(node, 1), ends = constant_ints(node, 2),
-                 axes = constant_ints(node, 3), steps = constant_ints(node, 4);
-      if (!starts || !ends || !axes || !steps) refuse(node, "its ranges are not known");
-      const SliceRange range = slice_ranges(from, *starts, *ends, *axes, *steps)[x.axis];
-      if (range.start != 0 || range.step != 1) refuse(node, "it leaves out the first rows");
-      return result;
-    }
-    case Op::kPad: {  // zeros behind rows that end in zeros
-      const auto pads = constant_ints(node, 1), axes = constant_ints(node, 3);
-      if (!pads || !axes) refuse(node, "its padding is not known");
-      const std::size_t count = pads->size() / 2;
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto axis =
-            static_cast<std::size_t>(axes->empty() ? static_cast<std::int64_t>(i)
-                                                   : wrap_axis((*axes)[i], node.input(0)->rank()));
-        if (axis == x.axis && (*pads)[i] != 0) refuse(node, "it puts rows in front");
-      }
-      if (x.fill != Fill::kZeros || !is_zero(node.input(2)) ||
-          node.attributes.get_string("mode", "constant") != "constant") {
-        refuse(node, "it puts rows behind absent ones that are not zero");
-      }
-      return result;
-    }
-    case Op::kArgMax:
-    case Op::kArgMin: {
-      const std::size_t axis = axis_of(node, 0);
-      if (axis == x.axis) refuse(node, "it looks for a row among absent ones");
-      if (node.attributes.get_int("keepdims", 1) == 0 && axis < x.axis) --result.axis;
-      result.fill = Fill::kAnything;
-      return result;
-    }
-    default: break;
-  }
-  const std::string_view kernel = kKernels[static_cast<std::size_t>(node.op())];
-  if (kernel == "reduce") {
-    const auto stated = constant_ints(node, 1);
-    if (!stated || stated->empty()) refuse(node, "it sums over rows that may be absent");
-    std::size_t gone = 0;
-    for (const std::int64_t each : *stated) {
-      const auto axis = static_cast<std::size_t>(wrap_axis(each, node.input(0)->rank()));
-      if (axis == x.axis) refuse(node, "it sums over rows that may be absent");
-      gone += axis < x.axis ? 1 : 0;
-    }
-    if (node.attributes.get_int("keepdims", 1) == 0) result.axis -= gone;
-    result.fill = Fill::kAnything;
-    return result;
-  }
-  if (kernel == "softmax") {
-    if (axis_of(node, -1) == x.axis) refuse(node, "it sums over rows that may be absent");
-    result.fill = Fill::kAnything;
-    return result;
-  }
-  refuse(node, "it has no way to leave out absent rows");
-}
-
 // Boxes that were selected before: the suppression looks at what marks them.
 void AbsentRows::follow_suppression(Node& node) const {
   const Absence* boxes = absence(node.input(0));
@@ -314,7 +219,7 @@ void AbsentRows::follow(Node& node) {
   }
   if (!met || node.op() == Op::kShape || node.op() == Op::kSize) return;
   Absence result;
-  if (is_elementwise(node.op())) {
+  if (is_elementwise(node.op(), kernel_of(node.op()))) {
     result = through_elementwise(node);
   } else if (node.op() == Op::kConcat) {
     result = through_concat(node);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "model/graph.h"
 
@@ -37,12 +38,18 @@ class AbsentRows {
 
   const Absence* absence(const Value* value) const;
   void follow_counts(const Node& node);
-  Absence through(const Node& node, const Absence& x) const;
+  /// Nodes that move rows or work within each (absent_rows_through.cc).
+  static Absence through(const Node& node, const Absence& x);
+  static Absence padded(const Node& node, const Absence& x);
+  static Absence reduced(const Node& node, const Absence& x);
   Absence through_elementwise(const Node& node) const;
   Absence through_concat(const Node& node) const;
   Absence gathered(Node& node) const;
   void follow_suppression(Node& node) const;
   [[noreturn]] static void refuse(const Node& node, const char* what);
+  static std::size_t axis_of(const Node& node, std::int64_t otherwise);
+  static bool is_zero(const Value* value);   ///< a constant of zeros, or absent
+  static std::string_view kernel_of(Op op);  ///< of the reference interpreter
 
   std::map<const Value*, Absence> absent_;
   std::set<const Value*> counts_;  // constants made of the length of a tensor with absent rows

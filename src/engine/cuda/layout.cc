@@ -130,11 +130,14 @@ bool feeds_pictures(const Value* value) {
 }
 
 // Whether the kernels of a node write such strides themselves; one that does not costs a copy.
-bool writes(const Node& node, const Shape& strides) {
+bool writes(const Node& node, const Shape& strides, DType dtype) {
   const Shape& shape = node.output()->shape;
   switch (node.op()) {
     case Op::kConv:
-      return shape.size() == 4 && compiler::image_pixel_stride(shape, strides).has_value();
+      if (shape.size() != 4) return false;
+      // Planes too where they are results: halves would leave in pieces of 16 bytes.
+      return dtype == DType::kFloat32 ? compiler::plane_pixel_stride(shape, strides).has_value()
+                                      : compiler::image_pixel_stride(shape, strides).has_value();
     case Op::kMaxPool:
     case Op::kAveragePool: return shape.size() == 4 && compiler::pixel_stride(shape, strides);
     case Op::kMatMul:
@@ -360,7 +363,9 @@ bool Layout::place(const Value* value, const Storage& where, DType wanted) {
     default:
       if (x && strided_view(*node, 0, packed_strides(x->shape)))
         return false;  // Gather of one position
-      if (node->outputs().size() != 1 || !writes(*node, where.strides)) return false;
+      if (node->outputs().size() != 1 || !writes(*node, where.strides, wanted)) {
+        return false;
+      }
   }
   placed_[value] = where;
   return true;

@@ -188,10 +188,11 @@ Operand Lowering::write_rows(const Value* value, DType wanted) {
 }
 
 Operand Lowering::write_images(const Value* value, DType wanted) {
-  return fitted(
-      value, wanted,
-      compiler::image_pixel_stride(value->shape, layout_.storage(value).strides).has_value(),
-      compiler::channels_last(value->shape));
+  const Shape& strides = layout_.storage(value).strides;
+  const bool fits = wanted == DType::kFloat32
+                        ? compiler::plane_pixel_stride(value->shape, strides).has_value()
+                        : compiler::image_pixel_stride(value->shape, strides).has_value();
+  return fitted(value, wanted, fits, compiler::channels_last(value->shape));
 }
 
 Operand Lowering::scratch(DType dtype, const Shape& shape) {

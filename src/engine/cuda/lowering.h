@@ -53,8 +53,8 @@ class Lowering {
   compiler::Operand write_packed(const model::Value* value);
   compiler::Operand write_packed(const model::Value* value, DType dtype);
   compiler::Operand write_rows(const model::Value* value, DType dtype);
-  /// Channels contiguous, pixels one uniform stride apart within an image, images any distance
-  /// apart.
+  /// Channels contiguous, or in float32 any distance apart (planes); pixels one uniform stride
+  /// apart within an image, images any distance apart.
   compiler::Operand write_images(const model::Value* value, DType dtype);
 
   /// Memory for something between two steps of one node; packed, or of other dense strides.

@@ -219,6 +219,39 @@ TEST_P(ConvTest, EveryTileAgreesWithPlainLoops) {
   }
 }
 
+// What a model's output is: planes of FP32, images further apart than they need be.
+TEST(ConvPlanes, EveryTileWritesPlanes) {
+  PEREGRINE_NEEDS_GPU();
+  const Case c{"planes", 64, 19, 3, 1, 9, 11, 1, 3, 1, 0, 0, 0, Activation::kSilu, 0, true};
+  Problem problem(c);
+  const std::vector<float> expected = problem.expected();
+  constexpr int kPixels = 9 * 11, kPlane = kPixels + 5, kImage = 19 * kPlane + 7;
+  const int sm = device_info(0).sm();
+  for (const ConvTile& tile : conv_tiles()) {
+    if (tile.needs_sm90a && sm != 90) continue;
+    DeviceBuffer planes(std::size_t(c.batch) * kImage * 4);
+    peregrine::testing::poison(planes);
+    problem.run([&](ConvParams p, cudaStream_t stream) {
+      p.output = planes.data();
+      p.output_stride = 1;
+      p.output_channel_stride = kPlane;
+      p.output_image_stride = kImage;
+      launch_conv_tile(tile, p, 1, true, stream);
+    });
+    const std::vector<float> all = peregrine::testing::to_host<float>(planes);
+    std::vector<float> answer;
+    for (int m = 0; m < c.batch * kPixels; ++m) {
+      for (int n = 0; n < c.out; ++n) {
+        answer.push_back(all[std::size_t(m / kPixels) * kImage + n * kPlane + m % kPixels]);
+      }
+    }
+    EXPECT_LT(relative_error(answer, expected), tolerance(c)) << tile.name;
+    const auto untouched =
+        std::count_if(all.begin(), all.end(), [](float v) { return std::isnan(v); });
+    EXPECT_EQ(all.size() - std::size_t(untouched), expected.size()) << tile.name;
+  }
+}
+
 // A block of 3 x 2 pixels from each: a transposed convolution. Images lie apart, pixels have a
 // slack.
 TEST(ConvBlocks, EveryTilePutsEachPixelInItsPlace) {

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/plan_check.h"
 #include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/compiled.h"
 #include "engine/cuda/gpu.h"
@@ -41,6 +42,9 @@ TEST_P(OpCases, AreLowered) {
     const model::Graph graph = inferred(GetParam(), passes);
     for (const Precision precision : {Precision::kFloat32, Precision::kFloat16}) {
       const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), precision);
+      if (!plan.inputs.empty()) {
+        EXPECT_NO_THROW(compiler::check_plan(plan, plan.weights.size())) << "no file could keep it";
+      }
       for (const compiler::Step& step : plan.programs.front().steps) {
         EXPECT_NO_THROW(cuda::check_step(step, plan.weights)) << step.kernel;
       }

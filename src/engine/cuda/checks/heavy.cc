@@ -73,7 +73,7 @@ void check_picture_conv(const CheckedStep& step, bool (*supports)(const ConvPara
   check_window(step, x, y);
   check_channels(step);
   step.require_float(y);
-  step.require(compiler::image_pixel_stride(y.shape, y.strides).value_or(CheckedStep::kMost + 1) <=
+  step.require(compiler::plane_pixel_stride(y.shape, y.strides).value_or(CheckedStep::kMost + 1) <=
                    CheckedStep::kMost,
                "its result is no picture");
   if (const Operand& residual = step.optional_input(3); !residual.is_absent()) {

@@ -35,6 +35,8 @@ struct ConvParams {
   /// Elements from one image to the next, where that is not all its pixels; else 0. The tile
   /// kernel only.
   std::int64_t output_image_stride = 0;
+  /// Elements from one channel to the next: 1, or planes. The tile kernel only.
+  std::int64_t output_channel_stride = 1;
   /// Where each pixel makes a block of pixels (a transposed convolution whose windows do not meet):
   /// the channels of one of them, and the block's size; else 0. Output channel n is channel
   /// n % block_channels of the block's pixel n / block_channels, row by row. Both output strides

@@ -344,45 +344,50 @@ struct OutputItem {
     return residual;
   }
 
-  /// Of its channels in the image, where each pixel makes a block of them.
-  __device__ __forceinline__ std::int64_t place_in_block(const ConvParams& p, int pixel) const {
+  /// Where each pixel makes a block of them: the place in the image of the one that the channels
+  /// belong to. `first` becomes the first channel within it.
+  __device__ __forceinline__ std::int64_t place_in_block(const ConvParams& p, int pixel,
+                                                         int& first) const {
     const int row = p.by_out_width.divide(pixel), column = pixel - row * p.out_width;
     const int part = p.by_block_channels.divide(channel);
     const int part_row = p.by_block_width.divide(part),
               part_column = part - part_row * p.block_width;
+    first = channel - part * p.block_channels;
     return (row * p.block_height + part_row) * p.output_row_stride +
-           static_cast<std::int64_t>(column * p.block_width + part_column) * p.output_stride +
-           channel - part * p.block_channels;
+           static_cast<std::int64_t>(column * p.block_width + part_column) * p.output_stride;
   }
 
   __device__ __forceinline__ void store(const ConvParams& p, const float (&value)[8]) const {
-    std::size_t to = static_cast<std::size_t>(m) * p.output_stride + channel;
+    std::int64_t to = static_cast<std::int64_t>(m) * p.output_stride;
+    int first = channel;
     if (p.output_image_stride != 0) {
       const int image = p.by_image_pixels.divide(m);
       const int pixel = m - image * static_cast<int>(p.by_image_pixels.divisor);
-      to = image * p.output_image_stride + static_cast<std::size_t>(pixel) * p.output_stride +
-           channel;
-      if (p.block_channels != 0) to = image * p.output_image_stride + place_in_block(p, pixel);
+      to = image * p.output_image_stride +
+           (p.block_channels != 0 ? place_in_block(p, pixel, first)
+                                  : static_cast<std::int64_t>(pixel) * p.output_stride);
     }
     __half* halves = static_cast<__half*>(p.output) + to;
     float* floats = static_cast<float*>(p.output) + to;
     if (p.vector_store) {
       if (p.output_fp32) {
-        *reinterpret_cast<float4*>(floats) = make_float4(value[0], value[1], value[2], value[3]);
-        *reinterpret_cast<float4*>(floats + 4) =
+        *reinterpret_cast<float4*>(floats + first) =
+            make_float4(value[0], value[1], value[2], value[3]);
+        *reinterpret_cast<float4*>(floats + first + 4) =
             make_float4(value[4], value[5], value[6], value[7]);
       } else {
-        *reinterpret_cast<Half8*>(halves) = to_half8(value);
+        *reinterpret_cast<Half8*>(halves + first) = to_half8(value);
       }
       return;
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       if (n + i >= p.out_channels) break;
+      const std::int64_t at = (first + i) * p.output_channel_stride;
       if (p.output_fp32) {
-        floats[i] = value[i];
+        floats[at] = value[i];
       } else {
-        halves[i] = __float2half_rn(value[i]);
+        halves[at] = __float2half_rn(value[i]);
       }
     }
   }

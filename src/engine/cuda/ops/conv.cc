@@ -202,6 +202,12 @@ void lower_tile(Lowering& to, const Node& node, const ConvWork& original) {
     if (work.groups == 1) work = with_padded_input(work, x.shape[1]);
   }
   const Operand y = as_picture(to.write_images(node.output(), to.dtype(node.output())));
+  // What boxes and scores are made of: the picture is read twice, by weights in two halves.
+  const bool result =
+      y.dtype == DType::kFloat32 && node.epilogue.activation == model::Op::kIdentity;
+  if (result && work.groups == 1 && work.taps() == 1) {
+    return emit_conv(to, node, in_two_halves(work), {{x}, {x}}, residual, y);
+  }
   emit_conv(to, node, work, {{x}}, residual, y);
 }
 

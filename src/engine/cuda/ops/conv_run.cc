@@ -97,7 +97,8 @@ ConvParams conv_params(const BoundStep& step) {
     p.residual_stride = pixel_stride(residual);
   }
   p.output = y.data;
-  p.output_stride = narrow(compiler::image_pixel_stride(y.shape, y.strides).value_or(0));
+  p.output_stride = narrow(compiler::plane_pixel_stride(y.shape, y.strides).value_or(0));
+  if (y.shape[1] > 1) p.output_channel_stride = y.strides[1];
   if (!compiler::pixel_stride(y.shape, y.strides)) p.output_image_stride = y.strides[0];
   p.output_fp32 = y.dtype == DType::kFloat32;
   p.batch = narrow(x.shape[0]);

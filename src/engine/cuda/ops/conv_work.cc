@@ -87,6 +87,22 @@ ConvWork rounded_to_half(const ConvWork& work) {
   return result;
 }
 
+ConvWork in_two_halves(const ConvWork& work) {
+  const auto half = [](float value) {
+    return model::float_from_half(model::half_from_float(value));
+  };
+  ConvWork result = work;
+  result.in = 2 * work.in;
+  result.weights = zeros(work.out * result.in);
+  for_each_weight(work, [&](auto, auto out, auto in, auto, float weight) {
+    float* row = result.weights.data() + out * result.in;
+    const float high = half(weight);
+    row[in] = high;
+    if (std::isfinite(high)) row[work.in + in] = half(weight - high);
+  });
+  return result;
+}
+
 std::vector<float> tile_weights(const ConvWork& work, std::int64_t padded_in) {
   const std::int64_t taps = work.taps();
   std::vector<float> packed = zeros(work.groups * work.out * taps * padded_in);

@@ -33,6 +33,10 @@ ConvWork merge_groups(const ConvWork& work, std::int64_t merged);
 /// diffusion), taps of one input channel first, the large ones before the small. Activations have a
 /// mean; rounded one by one, errors times that mean add up to a shift of every score.
 ConvWork rounded_to_half(const ConvWork& work);
+/// A 1x1 convolution whose inputs come twice: first the weights rounded to float16, then what they
+/// lost, which makes 22 bits. Rounding the weights of a network's last layers is most of what its
+/// boxes are off by (docs/engine-performance.md).
+ConvWork in_two_halves(const ConvWork& work);
 /// [group][out][tap][in], each group's channels padded with zeros to `padded_in`: what tile kernels
 /// read.
 std::vector<float> tile_weights(const ConvWork& work, std::int64_t padded_in);

@@ -42,9 +42,6 @@ void emit(Lowering& to, const Node& node, const char* name, const model::Ints& a
   Step step = to.step("normalize", node);
   step.attributes.set("normalization", std::string(name));
   step.attributes.set("epsilon", epsilon);
-  for (Operand* operand : {&scale, &bias}) {
-    if (operand->is_absent()) operand->strides = Shape(x.shape.size(), 0);
-  }
   step.inputs = {std::move(x), std::move(scale), std::move(bias)};
   step.outputs = {std::move(y)};
   set_axes(step, node, axes);
@@ -63,6 +60,7 @@ Operand with_groups(Operand operand, std::int64_t groups) {
 // A vector with an entry a channel, or a group, as a tensor of x's shape [batch, groups, channels
 // of a group, spatial...].
 Operand group_factors(Operand vector, const Shape& x, bool per_group) {
+  if (vector.is_absent()) return vector;
   const std::int64_t stride = vector.shape.empty() ? 0 : vector.strides[0];
   Shape strides(x.size(), 0);
   strides[1] = per_group ? stride : stride * x[2];

@@ -23,11 +23,14 @@ std::vector<bool> mask_of(const model::Ints& axes, std::size_t rank) {
 
 void set_axes(Step& step, const model::Node& node, const model::Ints& axes) {
   step.attributes.set("axes", axes);
-  std::vector<Shape> strides;
-  for (const Operand& input : step.inputs) strides.push_back(input.strides);
-  for (const Operand& output : step.outputs) strides.push_back(output.strides);
-  std::vector<RowTensor> tensors(strides.size());
   const Shape& shape = step.inputs.front().shape;
+  std::vector<Shape> strides;
+  for (const auto* operands : {&step.inputs, &step.outputs}) {
+    for (const Operand& each : *operands) {
+      strides.push_back(each.is_absent() ? Shape(shape.size(), 0) : each.strides);
+    }
+  }
+  std::vector<RowTensor> tensors(strides.size());
   try {
     make_rows(shape, mask_of(axes, shape.size()), strides, tensors);
   } catch (const Error& error) {
