@@ -101,6 +101,7 @@ Times measure(const Case& test) {
     views.emplace_back(buffers.back().data(), output.dtype(), output.shape(), Device::cuda());
     host_views.push_back(output.view());
   }
+  CUDA_CHECK(cudaDeviceSynchronize());  // pageable memory may still be on its way
   const std::vector<Letterbox> letterboxes(static_cast<std::size_t>(scene.batch),
                                            place(1920, 1080, spec.input));
   const auto decoder = make_gpu_output_decoder(spec, options, specs, scene.batch);

@@ -8,7 +8,8 @@
 #include "vision/box_results_cuda.h"
 #include "vision/candidates_cuda.h"
 #include "vision/decoders_cuda.h"
-#include "vision/mask_reader_cuda.h"
+#include "vision/masks_cuda.h"
+#include "vision/overlap.h"
 
 namespace peregrine::vision {
 namespace {
@@ -22,6 +23,7 @@ SuppressParams suppress_params(const TaskSpec& spec, const DecodeOptions& option
   params.format = layout.format;
   params.oriented = spec.task == Task::kObb;
   params.iou = suppression_threshold(spec, options);
+  params.distance = distance_beyond(params.iou);
   params.extra_channel = layout.extra_channel;
   if (spec.task == Task::kPose) {
     params.keypoint_count = spec.keypoint_count;
@@ -57,8 +59,16 @@ class GpuBoxDecoder final : public GpuOutputDecoder {
       prototypes_ = DeviceOutput(outputs, spec.prototypes_output, {4});
       check_prototypes(spec, prototypes_.shape());
       masks_ = GpuMasks(spec, prototypes_.shape(), results_.params().limit, max_batch);
-      results_.place_masks(masks_.space());
-      scan_.mask_words = masks_.space().used;
+      results_.divide_masks(masks_.field(), masks_.strips_before());
+      scan_.claimed = masks_.claimed();
+      const SuppressParams& rows = results_.params();
+      MaskParams& params = masks_.params();
+      params.raw = rows.raw;
+      params.picture_stride = rows.picture_stride;
+      params.first_coefficient = rows.extra_channel;
+      params.layout = rows.layout;
+      params.blocks = rows.blocks;
+      params.rests = rows.rests;
     }
   }
 
@@ -66,12 +76,14 @@ class GpuBoxDecoder final : public GpuOutputDecoder {
                StreamHandle handle) override {
     check_batch(letterboxes.size(), max_batch_);
     scan_.raw.data = output_.data(outputs, letterboxes.size());
-    const float* prototypes =
-        masks_.wanted() ? prototypes_.data(outputs, letterboxes.size()) : nullptr;
+    if (masks_.wanted()) {
+      masks_.params().raw.data = scan_.raw.data;
+      masks_.params().prototypes = prototypes_.data(outputs, letterboxes.size());
+    }
     auto* stream = static_cast<cudaStream_t>(handle);
     launch_scan(spec_.head, scan_, static_cast<int>(letterboxes.size()), stream);
     results_.suppress(scan_.raw.data, letterboxes, stream);
-    if (masks_.wanted()) masks_.enqueue(mask_params(prototypes), letterboxes, stream);
+    if (masks_.wanted()) masks_.enqueue(letterboxes, stream);
     results_.copy_down(stream);
   }
 
@@ -80,26 +92,11 @@ class GpuBoxDecoder final : public GpuOutputDecoder {
     Detections& out = result.detections;
     results_.read(item, out, anchors_);
     if (masks_.wanted()) {
-      masks_.read(item, results_.header(item), results_.mask_end(), out.boxes, anchors_,
-                  results_.letterbox(item), out.masks);
+      masks_.read(item, out.boxes, anchors_, results_.letterbox(item), out.masks);
     }
   }
 
  private:
-  MaskParams mask_params(const float* prototypes) const {
-    const SuppressParams& rows = results_.params();
-    MaskParams params;
-    params.raw = rows.raw;
-    params.picture_stride = rows.picture_stride;
-    params.first_coefficient = rows.extra_channel;
-    params.coefficients = spec_.mask_coefficients;
-    params.prototypes = prototypes;
-    params.layout = rows.layout;
-    params.blocks = rows.blocks;
-    params.rests = rows.rests;
-    return params;
-  }
-
   const TaskSpec spec_;
   const int max_batch_;
   const DeviceOutput output_;

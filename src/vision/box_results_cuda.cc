@@ -68,24 +68,17 @@ const std::uint8_t* GpuBoxResults::block_of(int item) const {
          static_cast<std::size_t>(item) * params_.layout.block_bytes();
 }
 
-const BlockHeader& GpuBoxResults::header(int item) const {
-  return *reinterpret_cast<const BlockHeader*>(block_of(item));
-}
-
-std::uint64_t GpuBoxResults::mask_end() const {
-  std::uint64_t end = 0;
-  for (int item = 0; item < std::ssize(letterboxes_); ++item) {
-    end = std::max(end, header(item).mask_end);
-  }
-  return end;
-}
-
 void GpuBoxResults::read(int item, Detections& out, std::vector<int>& anchors) {
-  const int count = header(item).count;
+  const int count = reinterpret_cast<const BlockHeader*>(block_of(item))->count;
   if (count > params_.layout.rows_in_block) fetch_rest(item, count);
   out = {};
   out.keypoints_per_object = params_.keypoint_count;
   anchors.clear();
+  const auto objects = static_cast<std::size_t>(count);
+  out.boxes.reserve(objects);
+  out.scores.reserve(objects);
+  out.classes.reserve(objects);
+  out.keypoints.reserve(objects * static_cast<std::size_t>(params_.keypoint_count));
   for (int i = 0; i < count; ++i) {
     add(params_.layout.row(block_of(item), host_rest_.as<const std::uint8_t>(), i), out, anchors);
   }

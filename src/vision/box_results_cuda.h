@@ -21,8 +21,11 @@ class GpuBoxResults {
 
   const SuppressParams& params() const { return params_; }
   const CandidateLists& lists() const { return params_.lists; }
-  /// Masks get their place in `space` from now on.
-  void place_masks(const MaskSpace& space) { params_.masks = space; }
+  /// From now on the masks of rows are divided into strips; see `MaskParams`.
+  void divide_masks(const MaskField& field, std::int32_t* strips_before) {
+    params_.field = field;
+    params_.strips_before = strips_before;
+  }
 
   /// Candidates that are in the lists by then, with boxes in the output at `data`, to rows.
   void suppress(const float* data, std::span<const Letterbox> letterboxes, cudaStream_t stream);
@@ -32,9 +35,6 @@ class GpuBoxResults {
   const Letterbox& letterbox(int item) const {
     return letterboxes_[static_cast<std::size_t>(item)];
   }
-  const BlockHeader& header(int item) const;
-  /// The last word of the arena that any picture's masks take.
-  std::uint64_t mask_end() const;
   /// Objects of a picture, without masks, and the anchor of each.
   void read(int item, Detections& out, std::vector<int>& anchors);
 

@@ -20,9 +20,9 @@ __device__ const float* picture_of(const ScanParams& p) {
   return p.raw.data + static_cast<std::ptrdiff_t>(blockIdx.y) * p.picture_stride;
 }
 
-__device__ void clear_mask_words(const ScanParams& p) {
-  if (p.mask_words != nullptr && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
-    *p.mask_words = 0;
+__device__ void empty_arena(const ScanParams& p) {
+  if (p.claimed != nullptr && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) {
+    *p.claimed = 0;
   }
 }
 
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kThreads) scan_yolov8(const __grid_constant__ 
   __shared__ int class_of[kWarps][kAnchorsOfBlock];
   let_next_kernel_start();
   wait_for_previous_kernel();
-  clear_mask_words(p);
+  empty_arena(p);
   const int first = static_cast<int>(blockIdx.x) * kAnchorsOfBlock;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const Lane<kVector> lane(first, p.raw.anchors);
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads) scan_yolov8(const __grid_constant__ 
 __global__ void __launch_bounds__(kThreads) scan_yolov5(const __grid_constant__ ScanParams p) {
   let_next_kernel_start();
   wait_for_previous_kernel();
-  clear_mask_words(p);
+  empty_arena(p);
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int anchor = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   const float* rows = picture_of(p);
@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(kThreads) scan_yolov5(const __grid_constant__ 
 __global__ void __launch_bounds__(kThreads) scan_yolov10(const __grid_constant__ ScanParams p) {
   let_next_kernel_start();
   wait_for_previous_kernel();
-  clear_mask_words(p);
+  empty_arena(p);
   const int anchor = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   float score = kNotANumber, class_value = -1;
   if (anchor < p.raw.anchors) {

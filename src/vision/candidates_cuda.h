@@ -28,7 +28,7 @@ struct ScanParams {
   float confidence = 0;
   const std::uint8_t* allowed = nullptr;  ///< by class; null allows all
   CandidateLists lists;
-  unsigned long long* mask_words = nullptr;  ///< set to zero when not null
+  unsigned long long* claimed = nullptr;  ///< words of the mask arena: set to zero; may be null
 };
 
 /// Throws `Error(kGpu)`.

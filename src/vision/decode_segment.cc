@@ -3,9 +3,31 @@
 
 #include <algorithm>
 
-#include "vision/run_writer.h"
-
 namespace peregrine::vision {
+namespace {
+
+/// Collects runs of equal pixels; the first run counts zeros and may be empty.
+class RunWriter {
+ public:
+  explicit RunWriter(std::vector<std::uint32_t>& counts) : counts_(counts) {}
+  void add(bool value, std::int64_t pixels) {
+    if (pixels == 0) return;
+    if (value != value_) {
+      counts_.push_back(run_);
+      run_ = 0;
+      value_ = value;
+    }
+    run_ += static_cast<std::uint32_t>(pixels);
+  }
+  void finish() { counts_.push_back(run_); }
+
+ private:
+  std::vector<std::uint32_t>& counts_;
+  std::uint32_t run_ = 0;
+  bool value_ = false;
+};
+
+}  // namespace
 void MaskDecoder::touch(const MaskAxis& axis, Touched& touched) {
   const auto count = static_cast<std::size_t>(axis.size());
   touched.cell.resize(count);

@@ -115,6 +115,7 @@ std::span<const int> Suppressor::suppress_rotated(std::span<const OrientedBox> b
   sort_by_score(scores);
   reset_classes(classes);
   kept_shapes_.clear();
+  const double distance = distance_beyond(iou);
   for (const std::uint64_t entry : order_) {
     if (static_cast<int>(kept_.size()) >= limit) break;
     const int index = input_index(entry);
@@ -123,7 +124,8 @@ std::span<const int> Suppressor::suppress_rotated(std::span<const OrientedBox> b
     const Gaussian shape = gaussian_of(boxes[at]);
     bool dropped = false;
     for (int k = newest; k >= 0 && !dropped; k = previous_[static_cast<std::size_t>(k)]) {
-      dropped = gaussian_overlap(kept_shapes_[static_cast<std::size_t>(k)], shape) > iou;
+      const Gaussian& kept = kept_shapes_[static_cast<std::size_t>(k)];
+      dropped = !beyond(kept, shape, distance) && gaussian_overlap(kept, shape) > iou;
     }
     if (dropped) continue;
     previous_.push_back(newest);

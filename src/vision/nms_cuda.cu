@@ -29,11 +29,16 @@ struct Upright {
   static __device__ Geometry read(const SuppressParams& p, const RawBoxes& raw, int anchor) {
     return {read_box(raw, anchor, p.format, p.input_width, p.input_height)};
   }
-  static __device__ bool overlap(const Geometry& kept, const Geometry& other, float iou) {
-    const float common = common_area(kept.box, other.box);
-    // Most meet nothing; the division would answer 0, or no number.
-    if (!(common > 0) && iou >= 0) return false;
-    return common / (kept.box.area() + other.box.area() - common) > iou;
+  static __device__ bool overlap(const SuppressParams& p, const Geometry& kept,
+                                 const Geometry& other) {
+    const Box& a = kept.box;
+    const Box& b = other.box;
+    // Most meet nothing: the division would answer 0, or no number.
+    const bool meets =
+        std::min(a.x2, b.x2) > std::max(a.x1, b.x1) && std::min(a.y2, b.y2) > std::max(a.y1, b.y1);
+    if (!meets && p.iou >= 0) return false;
+    const float common = common_area(a, b);
+    return common / (a.area() + b.area() - common) > p.iou;
   }
 };
 
@@ -44,8 +49,9 @@ struct Rotated {
   static __device__ Geometry read(const SuppressParams& p, const RawBoxes& raw, int anchor) {
     return gaussian_of(read_oriented(raw, anchor, p.extra_channel));
   }
-  static __device__ bool overlap(const Geometry& kept, const Geometry& other, float iou) {
-    return gaussian_overlap(kept, other) > iou;
+  static __device__ bool overlap(const SuppressParams& p, const Geometry& kept,
+                                 const Geometry& other) {
+    return !beyond(kept, other, p.distance) && gaussian_overlap(kept, other) > p.iou;
   }
 };
 
@@ -125,24 +131,38 @@ __device__ void keep_greedily(const SuppressParams& p, Shared<Shape>& s, const K
     const int index = first + candidate;
     const int kept_count = s.kept_count;
     bool dropped = index >= count;
-    std::uint64_t betters = 0;
+    bool meets[kChunk / kLanes] = {};
     if (suppresses && !dropped) {
       const typename Shape::Geometry mine = s.geometry[index];
       const int class_id = s.classes[index];
-      for (int k = part; k < kept_count && !dropped; k += kLanes) {
-        dropped = kept.classes[k] == class_id && Shape::overlap(kept.geometry[k], mine, p.iou);
-      }
-      for (int c = part; c < candidate; c += kLanes) {
-        if (s.classes[first + c] == class_id &&
-            Shape::overlap(s.geometry[first + c], mine, p.iou)) {
-          betters |= std::uint64_t{1} << c;
+      // Four at a time: the classes, mostly others, are on their way together.
+      for (int k = part; k < kept_count && !dropped; k += 4 * kLanes) {
+        int classes[4];
+        for (int i = 0; i < 4; ++i) {
+          const int at = k + i * kLanes;
+          classes[i] = at < kept_count ? kept.classes[at] : -1;
+        }
+        for (int i = 0; i < 4; ++i) {
+          if (classes[i] != class_id) continue;
+          if (Shape::overlap(p, kept.geometry[k + i * kLanes], mine)) dropped = true;
         }
       }
+      for (int i = 0; i < kChunk / kLanes; ++i) {
+        const int c = part + i * kLanes;
+        meets[i] = c < candidate && s.classes[first + c] == class_id &&
+                   Shape::overlap(p, s.geometry[first + c], mine);
+      }
     }
-    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-      betters |= __shfl_xor_sync(kAll, betters, distance);
-      dropped |= __shfl_xor_sync(kAll, static_cast<int>(dropped), distance) != 0;
+    // Two candidates a warp, each with half of a ballot.
+    const int half = thread() % 32 & kLanes;
+    const auto of_half = [&](bool value) {
+      return __ballot_sync(kAll, value) >> half & ((1u << kLanes) - 1);
+    };
+    std::uint64_t betters = 0;
+    for (int i = 0; i < kChunk / kLanes; ++i) {
+      betters |= static_cast<std::uint64_t>(of_half(meets[i])) << (i * kLanes);
     }
+    dropped = of_half(dropped) != 0;
     if (part == 0) s.betters[candidate] = betters, s.dropped[candidate] = dropped;
     __syncthreads();
     if (thread() < 32) {
@@ -205,53 +225,49 @@ __device__ int write_rows(const SuppressParams& p, Shared<Shape>& s, const Kept<
   return rows;
 }
 
+// Several points a thread at once: what each waits for is on its way together.
 __device__ void write_keypoints(const SuppressParams& p, const RawBoxes& raw,
                                 const Letterbox& letterbox, int picture, int rows) {
-  for (int i = thread(); i < rows * p.keypoint_count; i += kThreads) {
-    std::uint8_t* row = row_at(p, picture, i / p.keypoint_count);
-    const int k = i % p.keypoint_count;
-    reinterpret_cast<Keypoint*>(row + sizeof(BoxRow))[k] =
-        read_keypoint(raw, reinterpret_cast<const BoxRow*>(row)->anchor,
-                      p.extra_channel + k * p.keypoint_values, p.keypoint_values, letterbox);
+  constexpr int kTogether = 4;
+  const int points = rows * p.keypoint_count;
+  for (int first = thread(); first < points; first += kTogether * kThreads) {
+    Keypoint found[kTogether];
+    for (int i = 0; i < kTogether; ++i) {
+      const int point = min(first + i * kThreads, points - 1), k = point % p.keypoint_count;
+      const auto& row =
+          *reinterpret_cast<const BoxRow*>(row_at(p, picture, point / p.keypoint_count));
+      found[i] = read_keypoint(raw, row.anchor, p.extra_channel + k * p.keypoint_values,
+                               p.keypoint_values, letterbox);
+    }
+    for (int i = 0; i < kTogether; ++i) {
+      const int point = first + i * kThreads;
+      if (point >= points) break;
+      std::uint8_t* row = row_at(p, picture, point / p.keypoint_count);
+      reinterpret_cast<Keypoint*>(row + sizeof(BoxRow))[point % p.keypoint_count] = found[i];
+    }
   }
 }
 
-// Gives each mask its place in the arena, in the order of the rows, as long as there is room.
-__device__ void place_masks(const SuppressParams& p, std::uint64_t* sums,
-                            const Letterbox& letterbox, int picture, BlockHeader& header) {
-  MaskPlace* places = p.masks.places + picture * static_cast<std::size_t>(p.layout.most_rows + 1);
-  MaskPlace before;
-  for (int first = 0; first < header.count; first += kThreads) {
+// How the masks of the rows are divided among blocks of threads.
+__device__ void count_strips(const SuppressParams& p, std::uint64_t* sums,
+                             const Letterbox& letterbox, int picture, int rows) {
+  std::int32_t* strips_before =
+      p.strips_before + static_cast<std::ptrdiff_t>(picture) * (p.layout.most_rows + 1);
+  std::uint64_t before = 0;
+  for (int first = 0; first < rows; first += kThreads) {
     const int index = first + thread();
-    std::uint64_t words = 0, tiles = 0;
-    if (index < header.count) {
+    std::uint64_t strips = 0;
+    if (index < rows) {
       const Box& box = reinterpret_cast<const BoxRow*>(row_at(p, picture, index))->box;
-      const MaskAxis columns = mask_columns(p.masks.field, box, letterbox);
-      const MaskAxis rows = mask_rows(p.masks.field, box, letterbox);
-      words = mask_words(columns, rows);
-      tiles = static_cast<std::uint64_t>(mask_tiles(columns, rows));
+      strips = static_cast<std::uint64_t>(
+          mask_strips(mask_columns(p.field, box, letterbox), mask_rows(p.field, box, letterbox)));
     }
-    std::uint64_t all_words, all_tiles;
-    const std::uint64_t word = sum_before(words, sums, all_words);
-    const std::uint64_t tile = sum_before(tiles, sums, all_tiles);
-    if (index < header.count) {
-      places[index] = {before.word + word, before.tile + static_cast<std::int64_t>(tile)};
-    }
-    before.word += all_words, before.tile += static_cast<std::int64_t>(all_tiles);
+    std::uint64_t total;
+    const std::uint64_t sum = before + sum_before(strips, sums, total);
+    if (index < rows) strips_before[index] = static_cast<std::int32_t>(sum);
+    before += total;
   }
-  if (thread() == 0) places[header.count] = before;
-  __syncthreads();
-  if (thread() != 0) return;
-  header.mask_offset = atomicAdd(p.masks.used, static_cast<unsigned long long>(before.word));
-  header.rendered = header.count;
-  while (header.rendered > 0 &&
-         header.mask_offset + places[header.rendered].word > p.masks.capacity) {
-    --header.rendered;
-  }
-  // What has no mask in the arena may have been given a place behind its end.
-  if (header.rendered > 0) {
-    header.mask_end = header.mask_offset + places[header.rendered].word;
-  }
+  if (thread() == 0) strips_before[rows] = static_cast<std::int32_t>(before);
 }
 
 template <typename Shape>
@@ -290,7 +306,9 @@ __global__ void __launch_bounds__(kThreads)
   header.count = write_rows(p, s, kept, raw, letterbox, picture);
   __syncthreads();
   write_keypoints(p, raw, letterbox, picture, header.count);
-  if (p.masks.places != nullptr) place_masks(p, s.sums, letterbox, picture, header);
+  if (p.strips_before != nullptr) {
+    count_strips(p, s.sums, letterbox, picture, header.count);
+  }
   if (thread() == 0) {
     *reinterpret_cast<BlockHeader*>(p.blocks + picture * p.layout.block_bytes()) = header;
   }

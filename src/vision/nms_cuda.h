@@ -13,9 +13,6 @@
 
 namespace peregrine::vision {
 
-/// So many letterboxes travel as an argument of the kernel; a larger batch takes several launches.
-constexpr int kPicturesALaunch = 64;
-
 /// Candidates of some pictures of a batch to rows of the result block: `Suppressor` and what
 /// `BoxDecoder` makes of what it keeps. Pointers are those of the batch's first picture.
 struct SuppressParams {
@@ -27,15 +24,17 @@ struct SuppressParams {
   BoxFormat format = BoxFormat::kCentred;
   float input_width = 0, input_height = 0;  ///< that normalised boxes are shares of
   bool oriented = false;
-  float iou = 0;  ///< infinity suppresses nothing
+  float iou = 0;        ///< infinity suppresses nothing
+  double distance = 0;  ///< of oriented boxes that surely do not overlap: distance_beyond(iou)
   int limit = 0;
   int extra_channel = 0;  ///< of keypoints or angle
   int keypoint_count = 0, keypoint_values = 0;
   BlockLayout layout;
   std::uint8_t* blocks = nullptr;
   std::uint8_t* rests = nullptr;
-  std::uint8_t* kept = nullptr;  ///< scratch of `kept_bytes` a picture
-  MaskSpace masks;               ///< where masks go; no places: there are none
+  std::uint8_t* kept = nullptr;           ///< scratch of `kept_bytes` a picture
+  MaskField field;                        ///< of masks
+  std::int32_t* strips_before = nullptr;  ///< see MaskParams; null: there are no masks
   Letterbox letterboxes[kPicturesALaunch];
 };
 

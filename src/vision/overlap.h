@@ -63,4 +63,22 @@ PEREGRINE_HOST_DEVICE float gaussian_overlap(const Gaussian& p, const Gaussian& 
   return static_cast<float>(1 - std::sqrt(1 - std::exp(-distance) + kTiny));
 }
 
+/// A Bhattacharyya distance beyond which `gaussian_overlap` surely is not above `overlap`; not a
+/// number, or infinite, where there is none.
+inline double distance_beyond(float overlap) {
+  const double apart = 1 - static_cast<double>(overlap);
+  return 0.01 - std::log(1 - apart * apart);  // more than all rounding makes of it
+}
+
+/// Whether two boxes are further apart than `distance`: most are, and without a logarithm and an
+/// exponential that is seen ten times as fast. Says no where rounding might matter.
+PEREGRINE_HOST_DEVICE bool beyond(const Gaussian& p, const Gaussian& q, double distance) {
+  const double xx = p.xx + q.xx, yy = p.yy + q.yy, xy = p.xy + q.xy;
+  const double dx = static_cast<double>(p.cx) - q.cx, dy = static_cast<double>(p.cy) - q.cy;
+  const double determinant = xx * yy - xy * xy;
+  // The second term of the distance is never below zero, as long as determinants are well known.
+  return determinant > 1e-6 * xx * yy && determinant > 1e-3 &&
+         yy * dx * dx + xx * dy * dy - 2 * xy * dx * dy > 4 * determinant * distance;
+}
+
 }  // namespace peregrine::vision

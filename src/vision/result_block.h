@@ -11,11 +11,12 @@
 
 namespace peregrine::vision {
 
+/// So many letterboxes travel as an argument of a kernel; a larger batch takes several launches.
+constexpr int kPicturesALaunch = 64;
+
 struct BlockHeader {
-  std::int32_t count = 0;         ///< rows
-  std::int32_t rendered = 0;      ///< the first so many rows have their masks in the arena ...
-  std::uint64_t mask_offset = 0;  ///< ... one after the other from this word on ...
-  std::uint64_t mask_end = 0;     ///< ... to this one
+  std::int32_t count = 0;  ///< rows
+  std::int32_t unused[3] = {};
 };
 
 /// An object; what the task adds stands behind it: an `OrientedBox`, or the `Keypoint`s.

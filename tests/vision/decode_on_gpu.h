@@ -43,6 +43,7 @@ class OnGpu {
                             cudaMemcpyHostToDevice));
       views_.emplace_back(buffers_.back().data(), output.dtype(), output.shape(), Device::cuda());
     }
+    CUDA_CHECK(cudaDeviceSynchronize());  // pageable memory may still be on its way
   }
   void enqueue(std::span<const Letterbox> letterboxes) {
     decoder_->enqueue(views_, letterboxes, stream_.get());
