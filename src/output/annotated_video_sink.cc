@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "output/output_file.h"
-#include "output/overlay.h"
 #include "output/picture_fit.h"
 #include "output/sink.h"
 #include "output/stream_table.h"
@@ -25,14 +24,15 @@ class AnnotatedVideoSink final : public Sink {
   void open_stream(const StreamInfo& stream) override {
     const std::string partial = partial_path(stream_path(path_, stream.stream, false));
     OutputFile(partial).close();  // an unwritable place shows before anything is computed
-    streams_.open(stream.stream, stream, partial, options_.labels);
+    streams_.open(stream.stream, stream, partial, options_.make_annotator(options_.labels));
   }
 
   void write(const FrameResult& result, const Frame& frame) override {
     Stream& stream = streams_.at(result.frame.stream);
     try {
-      if (!stream.encoder) start(stream, frame);
-      stream.encoder->write(stream.fit->fit(stream.overlay.render(frame, result)));
+      const Frame drawn = stream.annotator->render(frame, result);
+      if (!stream.encoder) start(stream, drawn);
+      stream.encoder->write(stream.fit->fit(drawn));
     } catch (...) {
       stream.failed = true;
       throw;
@@ -61,11 +61,13 @@ class AnnotatedVideoSink final : public Sink {
  private:
   struct Stream {
     Stream(const StreamInfo& stream_info, std::string partial_name,
-           const std::vector<std::string>& labels)
-        : info(stream_info), partial(std::move(partial_name)), overlay(labels) {}
+           std::unique_ptr<Annotator> stream_annotator)
+        : info(stream_info),
+          partial(std::move(partial_name)),
+          annotator(std::move(stream_annotator)) {}
     StreamInfo info;
     std::string partial;
-    OverlayRenderer overlay;
+    std::unique_ptr<Annotator> annotator;
     std::unique_ptr<PictureFit> fit;
     std::unique_ptr<video::VideoEncoder> encoder;  // from the first frame on, until it is complete
     bool failed = false;
@@ -73,7 +75,6 @@ class AnnotatedVideoSink final : public Sink {
 
   // Size and colour are known for certain only from a picture.
   void start(Stream& stream, const Frame& first) const {
-    require_host_picture(first);
     video::EncoderOptions options;
     options.width = first.info.width;
     options.height = first.info.height;

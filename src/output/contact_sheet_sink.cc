@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "output/output_file.h"
-#include "output/overlay.h"
 #include "output/picture_fit.h"
 #include "output/png.h"
 #include "output/sink.h"
@@ -68,8 +67,8 @@ struct Picture {
 
 class ContactSheetSink final : public Sink {
  public:
-  ContactSheetSink(std::string path, const std::vector<std::string>& labels)
-      : path_(std::move(path)), overlay_(labels) {
+  ContactSheetSink(std::string path, const AnnotateOptions& options)
+      : path_(std::move(path)), annotator_(options.make_annotator(options.labels)) {
     // An unwritable place shows before anything is computed.
     OutputFile(partial_path(path_)).close();
     std::remove(partial_path(path_).c_str());
@@ -81,12 +80,13 @@ class ContactSheetSink final : public Sink {
   void write(const FrameResult& result, const Frame& frame) override {
     const std::lock_guard lock(mutex_);
     if (seen_++ % stride_ != 0) return;
+    const Frame drawn = annotator_->render(frame, result);
     if (!fit_) {
       const int height =
           std::max(2, kCellWidth * frame.info.height / std::max(1, frame.info.width) / 2 * 2);
-      fit_ = std::make_unique<PictureFit>(Picture(kCellWidth, height).frame(frame));
+      fit_ = std::make_unique<PictureFit>(Picture(kCellWidth, height).frame(drawn));
     }
-    cells_.push_back(fit_->fit(overlay_.render(frame, result)));
+    cells_.push_back(fit_->fit(drawn));
     if (cells_.size() > kCells) thin_out();
   }
 
@@ -119,7 +119,7 @@ class ContactSheetSink final : public Sink {
 
   const std::string path_;
   std::mutex mutex_;
-  OverlayRenderer overlay_;
+  const std::unique_ptr<Annotator> annotator_;
   std::unique_ptr<PictureFit> fit_;
   std::vector<Frame> cells_;
   std::int64_t seen_ = 0;
@@ -130,8 +130,8 @@ class ContactSheetSink final : public Sink {
 }  // namespace
 
 std::unique_ptr<Sink> make_contact_sheet_sink(const std::string& path,
-                                              const std::vector<std::string>& labels) {
-  return std::make_unique<ContactSheetSink>(path, labels);
+                                              const AnnotateOptions& options) {
+  return std::make_unique<ContactSheetSink>(path, options);
 }
 
 }  // namespace peregrine::output

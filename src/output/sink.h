@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "output/annotator.h"
 #include "peregrine/detections.h"
 #include "vision/task_spec.h"
 
@@ -26,7 +27,7 @@ struct StreamInfo {
 class Sink {
  public:
   virtual ~Sink() = default;
-  /// Whether `frame` in `write` must hold the picture.
+  /// Whether `frame` in `write` must hold the picture, in whatever memory it lies.
   virtual bool wants_picture() const { return false; }
   virtual void open_stream(const StreamInfo& stream) = 0;
   /// `frame` is empty unless `wants_picture()`.
@@ -62,6 +63,7 @@ constexpr std::int64_t kCocoStreamStride = 1'000'000'000;
 struct AnnotateOptions {
   std::vector<std::string> labels;
   int bit_rate = 0;  ///< 0 lets the encoder choose by picture size
+  MakeAnnotator make_annotator = make_cpu_annotator;
 };
 /// Annotated MP4 (H.264 where libav has an encoder, else MPEG-4), fragmented so that a killed run
 /// still plays. With several streams, one file a stream, named as for MOT.
@@ -71,6 +73,6 @@ std::unique_ptr<Sink> make_annotated_video_sink(const std::string& path,
 /// One PNG of up to twelve annotated frames, evenly spread over the run, all streams together.
 /// Nothing is written when there was no frame.
 std::unique_ptr<Sink> make_contact_sheet_sink(const std::string& path,
-                                              const std::vector<std::string>& labels);
+                                              const AnnotateOptions& options);
 
 }  // namespace peregrine::output

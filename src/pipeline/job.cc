@@ -10,7 +10,6 @@
 #include "engine/factory.h"
 #include "engine/gpu_engine.h"
 #include "video/synth/synth.h"
-#include "vision/gpu_frames.h"
 
 namespace peregrine::pipeline {
 namespace {
@@ -139,7 +138,7 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   return loaded;
 }
 
-void make_file_sinks(const JobOptions& options, const std::vector<std::string>& labels,
+void make_file_sinks(const JobOptions& options, const std::vector<std::string>& labels, bool on_gpu,
                      std::vector<std::unique_ptr<output::Sink>>& sinks) {
   if (!options.jsonl.empty()) {
     sinks.push_back(output::make_jsonl_sink(options.jsonl, labels, options.depth));
@@ -147,12 +146,12 @@ void make_file_sinks(const JobOptions& options, const std::vector<std::string>& 
   if (!options.depth.empty()) sinks.push_back(output::make_depth_sink(options.depth));
   if (!options.mot.empty()) sinks.push_back(output::make_mot_sink(options.mot));
   if (!options.coco.empty()) sinks.push_back(output::make_coco_sink(options.coco));
+  const output::AnnotateOptions drawing{
+      labels, options.bit_rate, on_gpu ? output::make_gpu_annotator : output::make_cpu_annotator};
   if (!options.annotate.empty())
-    sinks.push_back(
-        output::make_annotated_video_sink(options.annotate, {labels, options.bit_rate}));
-  if (!options.contact_sheet.empty()) {
-    sinks.push_back(output::make_contact_sheet_sink(options.contact_sheet, labels));
-  }
+    sinks.push_back(output::make_annotated_video_sink(options.annotate, drawing));
+  if (!options.contact_sheet.empty())
+    sinks.push_back(output::make_contact_sheet_sink(options.contact_sheet, drawing));
 }
 
 bool finds_objects(Task task) {
@@ -236,7 +235,6 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
     decode.confidence = std::min(decode.confidence, options.tracking->low_threshold);
   if (on_gpu) {
     plan_surfaces(options, at_once, job.engine->device().index, pipeline_options, source_options);
-    pipeline_options.make_picture_download = vision::make_picture_download;
     pipeline_options.gpu = job.engine->device().index;
   }
 
@@ -244,7 +242,7 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   for (const video::SourceSpec& source : sources) {
     streams.push_back(make_stream(source, source_options));
   }
-  make_file_sinks(options, job.task.labels, sinks);
+  make_file_sinks(options, job.task.labels, on_gpu, sinks);
   job.pipeline = std::make_unique<Pipeline>(
       pipeline_options, std::move(streams),
       [engine = job.engine, task = job.task, decode, on_gpu] {

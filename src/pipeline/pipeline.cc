@@ -70,10 +70,13 @@ class Pipeline::Impl {
     start_workers();
     start_lanes();
     wait_for_lanes();
+    const double seconds = watch.seconds();
+    std::optional<GpuUse> gpu;
+    if (gpu_watch_) gpu = gpu_watch_->use();  // before the workers let go of their memory
     finish_workers();
-    RunSummary summary = summarize(watch.seconds());
+    RunSummary summary = summarize(seconds);
     summary.transfers = Ledger::difference(before, Ledger::snapshot());
-    if (gpu_watch_) summary.gpu = gpu_watch_->use();
+    summary.gpu = gpu;
     finish_sinks(summary);
     return summary;
   }

@@ -39,10 +39,7 @@ struct PipelineOptions {
   int max_open_files = 8;  ///< files decoded side by side; the others wait their turn
   std::optional<track::ByteTrackOptions> tracking;
   float confidence =
-      0.25f;  ///< with tracking, untracked detections below it are left out of the answer
-  /// Makes what brings frames to the host for sinks that want pictures; null where they are there.
-  /// Called once a stream that has such sinks.
-  std::function<std::function<Frame(const Frame&)>()> make_picture_download;
+      0.25f;     ///< with tracking, untracked detections below it are left out of the answer
   int gpu = -1;  ///< the GPU that is watched while this runs; -1: none
   /// How long a batch that is not full waits for more frames while others run.
   std::chrono::microseconds max_delay{0};

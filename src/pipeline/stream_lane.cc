@@ -73,8 +73,6 @@ StreamLane::~StreamLane() {
 
 void StreamLane::start(std::unique_ptr<vision::Embedder> embedder) {
   embedder_ = std::move(embedder);
-  if (wants_picture_ && options_.make_picture_download)
-    download_ = options_.make_picture_download();
   prefetch_ = std::make_unique<video::Prefetch>(
       std::make_unique<DeferredSource>(spec_.open),
       video::PrefetchOptions{options_.queue_depth, hooks_.on_ready});
@@ -216,11 +214,7 @@ void StreamLane::write_frame(Slot& slot) {
     stages_.embed.add(watch.nanoseconds());
   }
   Stopwatch watch;
-  if (!wants_picture_) {
-    let_go(frame);
-  } else if (download_) {
-    frame = download_(frame);
-  }
+  if (!wants_picture_) let_go(frame);
   for (const auto& sink : sinks_) sink->write(slot.result, wants_picture_ ? frame : Frame{});
   stages_.write.add(watch.nanoseconds());
   ++summary_.frames;

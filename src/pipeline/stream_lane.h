@@ -86,7 +86,6 @@ class StreamLane {
   const std::span<const std::unique_ptr<output::Sink>> sinks_;
   const Hooks hooks_;
   const bool wants_picture_;
-  std::function<Frame(const Frame&)> download_;
 
   std::unique_ptr<video::Prefetch> prefetch_;
   std::unique_ptr<track::Tracker> tracker_;

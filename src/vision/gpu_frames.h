@@ -14,6 +14,12 @@ namespace peregrine::vision {
 /// without pixels or on another GPU, `Error(kOutOfMemory)`, `Error(kGpu)`.
 Frame on_gpu(const Frame& frame, Device device, StreamHandle stream);
 
+/// An 8-bit copy of an NV12 or P010 picture of a GPU, in its pool, rows aligned to 256 bytes; 10
+/// bits are rounded. Enqueued on `stream`, on the frame's (current) device, behind its `ready`.
+/// Throws `Error(kInvalidArgument)` for another format or a host frame, `Error(kOutOfMemory)`,
+/// `Error(kGpu)`.
+Frame nv12_copy(const Frame& frame, StreamHandle stream);
+
 /// Brings frames of any GPU to the host for sinks that draw or encode there: a function that
 /// returns host frames as they are and others as a copy, 10-bit pictures rounded to 8. It blocks
 /// until the copy is there, keeps a stream and pinned memory, and is one thread's. The ledger shows

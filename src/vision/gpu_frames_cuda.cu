@@ -52,6 +52,11 @@ std::size_t lay_out(Frame& frame, std::uint8_t* base) {
 
 std::uint8_t* writable(const Plane& plane) { return const_cast<std::uint8_t*>(plane.data); }
 
+void wait_until_ready(const Frame& frame, cudaStream_t stream) {
+  if (!frame.ready) return;
+  CUDA_CHECK(cudaStreamWaitEvent(stream, static_cast<cudaEvent_t>(frame.ready)));
+}
+
 __global__ void round_to_bytes(const std::uint8_t* source, std::int64_t source_stride,
                                std::uint8_t* target, std::int64_t target_stride, int samples,
                                int rows) {
@@ -59,25 +64,6 @@ __global__ void round_to_bytes(const std::uint8_t* source, std::int64_t source_s
   if (x >= samples || y >= rows) return;
   const unsigned value = reinterpret_cast<const std::uint16_t*>(source + y * source_stride)[x];
   target[y * target_stride + x] = static_cast<std::uint8_t>(min((value + 128) >> 8, 255u));
-}
-
-/// An 8-bit copy of a 10-bit picture on the device.
-Frame in_bytes(const Frame& frame, cudaStream_t stream) {
-  Frame narrow = frame;
-  narrow.format = PixelFormat::kNv12;
-  const auto memory = std::make_shared<cuda::PooledBuffer>(lay_out(narrow, nullptr));
-  lay_out(narrow, static_cast<std::uint8_t*>(memory->data()));
-  narrow.storage = memory;
-  for (std::size_t p = 0; p < 2; ++p) {
-    const PlaneSize size = plane_size(narrow, static_cast<int>(p));
-    const dim3 blocks((static_cast<unsigned>(size.row_bytes) + 255) / 256,
-                      static_cast<unsigned>(size.rows));
-    round_to_bytes<<<blocks, 256, 0, stream>>>(
-        frame.planes[p].data, frame.planes[p].stride, writable(narrow.planes[p]),
-        narrow.planes[p].stride, static_cast<int>(size.row_bytes), static_cast<int>(size.rows));
-    CUDA_CHECK(cudaGetLastError());
-  }
-  return narrow;
 }
 
 /// Pinned pictures that are used again once nobody holds them. Frames may outlive it.
@@ -101,11 +87,9 @@ class Download {
     if (frame.device.is_cpu()) return frame;
     CUDA_CHECK(cudaSetDevice(frame.device.index));
     if (!stream_) stream_ = cuda::make_stream();
-    if (frame.ready) {
-      CUDA_CHECK(cudaStreamWaitEvent(stream_.get(), static_cast<cudaEvent_t>(frame.ready)));
-    }
+    wait_until_ready(frame, stream_.get());
     const bool deep = frame.format == PixelFormat::kP010;
-    const Frame source = deep ? in_bytes(frame, stream_.get()) : frame;
+    const Frame source = deep ? nv12_copy(frame, stream_.get()) : frame;
     Frame host = source;
     const auto memory = pictures_.take(lay_out(host, nullptr));
     lay_out(host, memory->as<std::uint8_t>());
@@ -135,8 +119,8 @@ Frame on_gpu(const Frame& frame, Device device, StreamHandle stream) {
   if (frame.empty()) throw Error(ErrorCode::kInvalidArgument, "a frame without pixels");
   if (frame.device == device) return frame;
   if (!frame.device.is_cpu()) {
-    throw Error(ErrorCode::kInvalidArgument, "a frame on " + to_string(frame.device) +
-                                                 " for a model on " + to_string(device));
+    throw Error(ErrorCode::kInvalidArgument,
+                "a frame on " + to_string(frame.device) + " for a model on " + to_string(device));
   }
   struct Copy {
     Frame original;
@@ -157,6 +141,40 @@ Frame on_gpu(const Frame& frame, Device device, StreamHandle stream) {
   }
   copy.device = device;
   copy.storage = std::move(held);
+  return copy;
+}
+
+Frame nv12_copy(const Frame& frame, StreamHandle stream) {
+  const bool deep = frame.format == PixelFormat::kP010;
+  if (frame.device.is_cpu() || (!deep && frame.format != PixelFormat::kNv12)) {
+    throw Error(ErrorCode::kInvalidArgument, std::string("a frame of ") + to_string(frame.format) +
+                                                 " on " + to_string(frame.device) +
+                                                 " is not copied to NV12");
+  }
+  const auto on = static_cast<cudaStream_t>(stream);
+  wait_until_ready(frame, on);
+  Frame copy = frame;
+  copy.format = PixelFormat::kNv12;
+  copy.ready = nullptr;
+  const auto memory = std::make_shared<cuda::PooledBuffer>(lay_out(copy, nullptr));
+  lay_out(copy, static_cast<std::uint8_t*>(memory->data()));
+  copy.storage = memory;
+  for (std::size_t p = 0; p < 2; ++p) {
+    const PlaneSize size = plane_size(copy, static_cast<int>(p));
+    const Plane &from = frame.planes[p], &to = copy.planes[p];
+    if (!deep) {
+      CUDA_CHECK(cudaMemcpy2DAsync(writable(to), static_cast<std::size_t>(to.stride), from.data,
+                                   static_cast<std::size_t>(from.stride), size.row_bytes, size.rows,
+                                   cudaMemcpyDeviceToDevice, on));
+      continue;
+    }
+    const dim3 blocks((static_cast<unsigned>(size.row_bytes) + 255) / 256,
+                      static_cast<unsigned>(size.rows));
+    round_to_bytes<<<blocks, 256, 0, on>>>(from.data, from.stride, writable(to), to.stride,
+                                           static_cast<int>(size.row_bytes),
+                                           static_cast<int>(size.rows));
+    CUDA_CHECK(cudaGetLastError());
+  }
   return copy;
 }
 

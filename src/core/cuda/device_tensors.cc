@@ -8,11 +8,13 @@ namespace peregrine::cuda {
 
 DeviceTensors::DeviceTensors(const std::vector<TensorSpec>& specs, int max_batch, Device device)
     : specs_(specs), device_(device) {
+  CUDA_CHECK(cudaSetDevice(device.index));
   for (const TensorSpec& spec : specs) {
     buffers_.emplace_back(bytes_at(spec, max_batch));
     if (buffers_.back().bytes() == 0) continue;
     CUDA_CHECK(cudaMemset(buffers_.back().data(), 0, buffers_.back().bytes()));
   }
+  CUDA_CHECK(cudaStreamSynchronize(nullptr));  // other streams do not wait for it
 }
 
 std::span<const TensorView> DeviceTensors::views(int batch) {

@@ -12,7 +12,7 @@ namespace peregrine::cuda {
 /// Device memory for the inputs or outputs of an engine at its largest batch.
 class DeviceTensors {
  public:
-  /// On the current device, which must be `device`. Zeroed: slots that no picture has filled yet
+  /// Makes `device` the current one. Zeroed: slots that no picture has filled yet
   /// hold numbers. `specs` must outlive this.
   DeviceTensors(const std::vector<TensorSpec>& specs, int max_batch, Device device);
 

@@ -16,18 +16,6 @@ std::size_t arena_bytes(const CudaEngine& engine) {
   return bytes;
 }
 
-std::vector<DeviceBuffer> buffers_for(const std::vector<TensorSpec>& specs, int batch) {
-  std::vector<DeviceBuffer> buffers;
-  for (const TensorSpec& spec : specs) {
-    // Slots that no picture fills are computed too: they hold numbers.
-    buffers.emplace_back(bytes_at(spec, batch));
-    if (buffers.back().bytes() > 0) {
-      CUDA_CHECK(cudaMemset(buffers.back().data(), 0, buffers.back().bytes()));
-    }
-  }
-  return buffers;
-}
-
 std::vector<void*> addresses_of(std::span<const TensorView> views) {
   std::vector<void*> addresses;
   for (const TensorView& view : views) addresses.push_back(view.data);
@@ -43,11 +31,11 @@ void advance(std::vector<void*>& addresses, const std::vector<TensorSpec>& specs
 
 }  // namespace
 
-CudaContext::CudaContext(const CudaEngine& engine) : engine_(engine) {
-  CUDA_CHECK(cudaSetDevice(engine.device().index));
+CudaContext::CudaContext(const CudaEngine& engine)
+    : engine_(engine),
+      inputs_(engine.inputs(), engine.max_batch(), engine.device()),
+      outputs_(engine.outputs(), engine.max_batch(), engine.device()) {
   arena_ = DeviceBuffer(arena_bytes(engine));
-  inputs_ = buffers_for(engine.inputs(), engine.max_batch());
-  outputs_ = buffers_for(engine.outputs(), engine.max_batch());
   stream_ = make_stream();
   capture_stream_ = make_stream();
   done_ = make_event();
@@ -67,8 +55,9 @@ std::size_t CudaContext::bytes(const CudaEngine& engine) {
 
 Addresses CudaContext::own_addresses() const {
   Addresses own{arena_.data(), engine_.weights(), {}, {}};
-  for (const DeviceBuffer& buffer : inputs_) own.inputs.push_back(buffer.data());
-  for (const DeviceBuffer& buffer : outputs_) own.outputs.push_back(buffer.data());
+  for (std::size_t i = 0; i < engine_.inputs().size(); ++i) own.inputs.push_back(inputs_.data(i));
+  for (std::size_t i = 0; i < engine_.outputs().size(); ++i)
+    own.outputs.push_back(outputs_.data(i));
   return own;
 }
 

@@ -5,6 +5,7 @@
 #include <list>
 #include <vector>
 
+#include "core/cuda/device_tensors.h"
 #include "core/cuda/handles.h"
 #include "engine/cuda/bound_program.h"
 #include "engine/cuda/cuda_engine.h"
@@ -45,7 +46,7 @@ class CudaContext : public ExecutionContext {
 
   const CudaEngine& engine_;
   DeviceBuffer arena_;
-  std::vector<DeviceBuffer> inputs_, outputs_;
+  DeviceTensors inputs_, outputs_;  // slots that no picture fills are computed too
   Stream stream_;
   Stream capture_stream_;
   Event done_;

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peregrine/detections.h"
+
+namespace peregrine::output {
+
+/// Draws answers on pictures, wherever those lie; what comes out is on the host, for encoders. One
+/// a stream, used from one thread at a time.
+class Annotator {
+ public:
+  virtual ~Annotator() = default;
+  /// A copy of `frame` with `result` drawn on it. Blocks until it is there. Throws
+  /// `Error(kInvalidArgument)` for a frame without pixels or in memory it does not read,
+  /// `Error(kGpu)`, `Error(kOutOfMemory)`.
+  virtual Frame render(const Frame& frame, const FrameResult& result) = 0;
+};
+using MakeAnnotator =
+    std::function<std::unique_ptr<Annotator>(const std::vector<std::string>& labels)>;
+
+/// Host pictures, drawn by the CPU.
+std::unique_ptr<Annotator> make_cpu_annotator(const std::vector<std::string>& labels);
+/// Pictures of a GPU are drawn there (NV12, and 10 bits rounded to 8) and come down as the ledger's
+/// "pictures for drawing and encoding"; 4:4:4 comes down first. Host pictures too. Throws
+/// `Error(kGpu)` in a build without CUDA.
+std::unique_ptr<Annotator> make_gpu_annotator(const std::vector<std::string>& labels);
+
+}  // namespace peregrine::output
