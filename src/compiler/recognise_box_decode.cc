@@ -21,6 +21,36 @@ bool has_axis(const Node& node, std::int64_t axis, int rank, std::int64_t otherw
   return model::wrap_axis(node.attributes.get_int("axis", otherwise), rank) == axis;
 }
 
+// Logits as [batch, 4, bins, anchors].
+bool unfolds(const Node* reshape, std::int64_t bins) {
+  if (!reshape || reshape->input(0)->rank() != 3) return false;
+  const Shape& x = reshape->input(0)->shape;
+  return reshape->output()->shape == Shape{x[0], 4, bins, x[2]};
+}
+
+// The same distances as a sum over bins: ReduceSum(Mul(Softmax, bins)).
+Distances match_summed(const Value* distances) {
+  Node* sum = producer(distances, Op::kReduceSum);
+  if (!sum || sum->attributes.get_int("keepdims", 1) != 0 || !sum->has_input(1) ||
+      !sum->input(1)->is_constant() || ints_of(sum->input(1)) != Ints{2}) {
+    return {};
+  }
+  Node* mul = producer(sum->input(0), Op::kMul);
+  for (const int side : {0, 1}) {
+    Node* softmax = mul ? producer(mul->input(side), Op::kSoftmax) : nullptr;
+    Value* bins = mul ? mul->input(1 - side) : nullptr;
+    if (!softmax || !has_axis(*softmax, 2, 4, -1) || !bins->is_constant()) continue;
+    const std::int64_t count = bins->constant()->size();
+    Node* split = producer(softmax->input(0), Op::kReshape);
+    if (!unfolds(split, count) || bins->rank() < 2 ||
+        bins->shape[static_cast<std::size_t>(bins->rank()) - 2] != count) {
+      continue;
+    }
+    return {split->input(0), bins, {split, softmax, mul, sum}};
+  }
+  return {};
+}
+
 // Reshape(Conv(Softmax over bins)): expected distances [batch, 4, anchors].
 Distances match_distances(const Value* distances) {
   Node* flat = producer(distances, Op::kReshape);
@@ -35,9 +65,8 @@ Distances match_distances(const Value* distances) {
   Node* transpose = producer(softmax->input(0), Op::kTranspose);
   if (!transpose || transpose->attributes.get_ints("perm") != Ints{0, 2, 1, 3}) return {};
   Node* split = producer(transpose->input(0), Op::kReshape);
-  if (!split || split->input(0)->rank() != 3) return {};
+  if (!unfolds(split, weight[1])) return {};
   const Shape& x = split->input(0)->shape;
-  if (split->output()->shape != Shape{x[0], 4, weight[1], x[2]}) return {};
   if (distances->shape != Shape{x[0], 4, x[2]}) return {};
   return {split->input(0), conv->input(1), {split, transpose, softmax, conv, flat}};
 }
@@ -72,6 +101,7 @@ Corners match_corners(Node* low, Node* high) {
   if (!pair) return {};
   Value* distances = pair->input(0);
   Corners corners{low, high, {}, match_distances(distances)};
+  if (!corners.distances.logits) corners.distances = match_summed(distances);
   if (!corners.distances.logits || !is_pair(low->input(1), distances, 0)) return {};
   const std::int64_t count = distances->shape[2];
   if (!is_anchors(low->input(0), count)) return {};

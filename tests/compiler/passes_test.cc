@@ -188,20 +188,27 @@ TEST(RecogniseActivations, LeavesOtherGates) {
 }
 
 // YOLO's head from [batch, 4 * 3 + 5, 6] on, as exporters write it.
-ModelBuilder box_decoder(bool corners, const char* size) {
+ModelBuilder box_decoder(bool corners, const char* size, bool summed = false) {
   ModelBuilder model;
   model.input("x", {-1, 17, 6}).ints("parts", {12, 5}).output("y");
   model.node("Split", {"x", "parts"}, {"d", "s"}, attributes({{"axis", std::int64_t{1}}}));
   model.ints("unfold", {0, 4, 3, 6}).ints("fold", {0, 4, 6});
-  model.floats("bins", {1, 3, 1, 1}, std::vector<float>{0, 1, 2});
+  model.floats("bins", summed ? Shape{1, 1, 3, 1} : Shape{1, 3, 1, 1}, std::vector<float>{0, 1, 2});
   model.weights("low_anchors", {1, 2, 6}, 1).weights("high_anchors", {2, 6}, 2);
   model.weights("strides", {1, 6}, 3).ints("zero", {0}).ints("two", {2}).ints("four", {4});
   model.ints("one", {1}).floats("half", {}, std::vector<float>{0.5F});
-  model.node("Reshape", {"d", "unfold"}, {"d4"})
-      .node("Transpose", {"d4"}, {"t"}, attributes({{"perm", Ints{0, 2, 1, 3}}}))
-      .node("Softmax", {"t"}, {"p"}, attributes({{"axis", std::int64_t{1}}}))
-      .node("Conv", {"p", "bins"}, {"e"})
-      .node("Reshape", {"e", "fold"}, {"distances"});
+  model.node("Reshape", {"d", "unfold"}, {"d4"});
+  if (summed) {
+    model.node("Softmax", {"d4"}, {"p"}, attributes({{"axis", std::int64_t{2}}}))
+        .node("Mul", {"p", "bins"}, {"e"})
+        .node("ReduceSum", {"e", "two"}, {"distances"},
+              attributes({{"keepdims", std::int64_t{0}}}));
+  } else {
+    model.node("Transpose", {"d4"}, {"t"}, attributes({{"perm", Ints{0, 2, 1, 3}}}))
+        .node("Softmax", {"t"}, {"p"}, attributes({{"axis", std::int64_t{1}}}))
+        .node("Conv", {"p", "bins"}, {"e"})
+        .node("Reshape", {"e", "fold"}, {"distances"});
+  }
   model.node("Slice", {"distances", "zero", "two", "one"}, {"lt"})
       .node("Slice", {"distances", "two", "four", "one"}, {"rb"});
   model.node("Sub", {"low_anchors", "lt"}, {"low"}).node("Add", {"rb", "high_anchors"}, {"high"});
@@ -218,8 +225,9 @@ ModelBuilder box_decoder(bool corners, const char* size) {
 }
 
 TEST(RecogniseBoxDecode, BecomesOneNodeWithItsScores) {
-  for (const bool corners : {false, true}) {
-    const Graph graph = expect_unchanged(box_decoder(corners, "Sub").graph(), [](Graph& each) {
+  for (const int form : {0, 1, 2, 3}) {
+    const ModelBuilder model = box_decoder(form % 2 == 1, "Sub", form >= 2);
+    const Graph graph = expect_unchanged(model.graph(), [](Graph& each) {
       compiler::recognise_box_decode(each);
       compiler::remove_no_ops(each);
     });
