@@ -8,7 +8,7 @@ extern "C" {
 #include <libavutil/hwcontext_cuda.h>
 }
 
-#include "core/cuda/check.h"
+#include "core/cuda/device_info.h"
 #include "peregrine/error.h"
 #include "video/codecs.h"
 
@@ -34,22 +34,6 @@ std::string libav_words(int code) {
                              : fmt::format("{}; {}", video::av_error_text(code), first_error);
 }
 
-// The driver's context behind the CUDA runtime, found without linking the driver.
-CUcontext runtime_context() {
-  CUDA_CHECK(cudaInitDevice(0, 0, 0));
-  CUDA_CHECK(cudaSetDevice(0));
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found{};
-  CUDA_CHECK(cudaGetDriverEntryPointByVersion("cuCtxGetCurrent", &function, 12000,
-                                              cudaEnableDefault, &found));
-  CUcontext context = nullptr;
-  if (found != cudaDriverEntryPointSuccess ||
-      reinterpret_cast<CUresult (*)(CUcontext*)>(function)(&context) != CUDA_SUCCESS) {
-    throw Error(ErrorCode::kGpu, "the driver does not say what context is current");
-  }
-  return context;
-}
-
 }  // namespace
 
 void keep_libav_errors() { av_log_set_callback(keep_error); }
@@ -59,7 +43,7 @@ DecodeDevice::DecodeDevice(const Sharing& sharing) {
   if (sharing.runtime_context) {
     device_.reset(av_hwdevice_ctx_alloc(AV_HWDEVICE_TYPE_CUDA));
     if (!device_) throw Error(ErrorCode::kGpu, "this libav was built without CUDA");
-    cuda().cuda_ctx = runtime_context();
+    cuda().cuda_ctx = static_cast<CUcontext>(cuda::driver_context(0));
     result = av_hwdevice_ctx_init(device_.get());
   } else {
     AVBufferRef* made = nullptr;

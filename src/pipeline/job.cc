@@ -10,6 +10,7 @@
 #include "engine/factory.h"
 #include "engine/gpu_engine.h"
 #include "video/synth/synth.h"
+#include "vision/picture_input.h"
 
 namespace peregrine::pipeline {
 namespace {
@@ -113,6 +114,7 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   engine::EngineOptions engine_options;
   engine_options.threads = options.threads;
   engine_options.max_batch = std::max(1, max_batch);
+  engine_options.half_pixels = options.precision != "fp32";
   engine_options.batches = gpu_batches(max_batch, streams);
   engine_options.latency = options.latency;
   engine_options.precision = options.precision;
@@ -129,7 +131,10 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
                             "('peregrine doctor' tells what is missing), or drop --strict-gpu",
                             path, loaded.engine->description()));
   }
-  info.inputs = loaded.engine->inputs();
+  info.inputs.clear();
+  for (const TensorSpec& input : loaded.engine->inputs()) {
+    info.inputs.push_back(vision::planar_spec(input));
+  }
   info.outputs = loaded.engine->outputs();
   loaded.task = vision::identify_task(info, overrides);
   loaded.description =

@@ -14,6 +14,7 @@ extern "C" {
 #include <fmt/format.h>
 
 #include "core/cuda/check.h"
+#include "core/cuda/device_info.h"
 #include "core/cuda/handles.h"
 #include "core/cuda/memory.h"
 #include "peregrine/error.h"
@@ -23,22 +24,6 @@ namespace peregrine::video {
 namespace {
 
 using AvBuffer = std::unique_ptr<AVBufferRef, AvDelete<av_buffer_unref>>;
-
-CUcontext primary_context(int gpu) {
-  CUDA_CHECK(cudaSetDevice(gpu));
-  CUDA_CHECK(cudaFree(nullptr));  // the runtime makes the context when it is first needed
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found{};
-  CUDA_CHECK(cudaGetDriverEntryPointByVersion("cuCtxGetCurrent", &function, 12000,
-                                              cudaEnableDefault, &found));
-  CUcontext context = nullptr;
-  if (found != cudaDriverEntryPointSuccess ||
-      reinterpret_cast<CUresult (*)(CUcontext*)>(function)(&context) != CUDA_SUCCESS) {
-    throw Error(ErrorCode::kGpu,
-                "CUDA does not name its context; 'peregrine doctor' checks the GPU");
-  }
-  return context;
-}
 
 /// Memory that decoders have been promised and have not taken yet, by GPU.
 class Reservation {
@@ -160,7 +145,7 @@ class CudaDecode final : public GpuDecode {
  public:
   CudaDecode(int gpu, int held_frames, const DecoderNeed& need)
       : gpu_(gpu), held_frames_(held_frames), reservation_(gpu, need) {
-    const CUcontext context = primary_context(gpu);
+    auto* context = static_cast<CUcontext>(cuda::driver_context(gpu));
     finish_ = std::make_shared<FinishLine>();
     device_.reset(av_hwdevice_ctx_alloc(AV_HWDEVICE_TYPE_CUDA));
     if (!device_) out_of_memory("a CUDA device of libav");

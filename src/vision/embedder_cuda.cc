@@ -16,6 +16,7 @@
 #include "vision/gpu_frames.h"
 #include "vision/gpu_input.h"
 #include "vision/output_decoder_cuda.h"
+#include "vision/picture_input.h"
 #include "vision/preprocess_cuda.h"
 
 namespace peregrine::vision {
@@ -47,7 +48,7 @@ class CropEngine {
     const auto batch = static_cast<int>(crops.size());
     letterboxes_.resize(crops.size());
     const std::span<const TensorView> inputs = inputs_.views(batch);
-    preprocess_crops_on_gpu(crops, input_, inputs[0], stream_.get());
+    preprocess_crops_on_gpu(crops, input_, planar_view(inputs[0]), stream_.get());
     const std::span<const TensorView> outputs = outputs_.views(batch);
     context_->enqueue(inputs, outputs, batch, stream_.get());
     decoder_->enqueue(outputs, letterboxes_, stream_.get());

@@ -8,6 +8,7 @@
 
 #include "core/cuda/check.h"
 #include "peregrine/error.h"
+#include "vision/picture_input.h"
 
 namespace peregrine::vision {
 
@@ -21,7 +22,7 @@ int check_picture_input(const Engine& engine, const InputSpec& input) {
                        to_string(engine.device())));
   }
   CUDA_CHECK(cudaSetDevice(engine.device().index));
-  const TensorSpec& spec = engine.inputs()[0];
+  const TensorSpec spec = planar_spec(engine.inputs()[0]);
   const Shape wanted{-1, 3, input.height, input.width};
   const bool fits = spec.shape.size() == 4 &&
                     std::equal(spec.shape.begin() + 1, spec.shape.end(), wanted.begin() + 1);

@@ -8,6 +8,7 @@
 #include "vision/gpu_frames.h"
 #include "vision/gpu_input.h"
 #include "vision/output_decoder_cuda.h"
+#include "vision/picture_input.h"
 #include "vision/predictor.h"
 #include "vision/preprocess_cuda.h"
 
@@ -88,7 +89,7 @@ class GpuPredictor final : public Predictor {
       infos_.push_back(frame.info);
     }
     const std::span<const TensorView> inputs = inputs_.views(batch);
-    preprocess_on_gpu(frames_, input_, inputs[0], letterboxes_, stream_.get());
+    preprocess_on_gpu(frames_, input_, planar_view(inputs[0]), letterboxes_, stream_.get());
     CUDA_CHECK(cudaEventRecord(preprocessed_.get(), stream_.get()));
     const std::span<const TensorView> outputs = outputs_.views(batch);
     context_->enqueue(inputs, outputs, batch, stream_.get());

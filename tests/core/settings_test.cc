@@ -83,6 +83,18 @@ TEST_F(SettingsTest, ReadsEveryTypeFromToml) {
   EXPECT_TRUE(settings.tracking.enabled);
 }
 
+TEST_F(SettingsTest, TheWholeRunsSwitchesHaveShortNamesAndNumbersMayCarryTheirUnit) {
+  environment("PEREGRINE_STRICT_GPU", "1");
+  flag("vram_limit", "8G");
+  flag("inference.max_delay_ms", "2.5ms");
+  const Settings settings = resolve(inputs_);
+  EXPECT_TRUE(settings.strict_gpu);
+  EXPECT_EQ(settings.vram_limit, 8);
+  EXPECT_EQ(settings.inference.max_delay_ms, 2.5);
+  flag("inference.max_delay_ms", "2.5s");
+  expect_refused({"inference.max_delay_ms = '2.5s'", "0 to 10000"});
+}
+
 TEST_F(SettingsTest, AnUnknownKeyIsRefusedWithTheNearestName) {
   const std::string path = write("\n[inference]\nbacth = 2\n");
   expect_refused({path + ":3", "'inference.bacth'", "did you mean 'inference.batch'?"});

@@ -18,6 +18,23 @@ int device_count(std::string* why_none) {
   return 0;
 }
 
+void* driver_context(int index) {
+  CUDA_CHECK(cudaInitDevice(index, 0, 0));
+  CUDA_CHECK(cudaSetDevice(index));
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found{};
+  CUDA_CHECK(cudaGetDriverEntryPointByVersion("cuCtxGetCurrent", &function, 12000,
+                                              cudaEnableDefault, &found));
+  void* context = nullptr;
+  constexpr int kSuccess = 0;  // CUDA_SUCCESS; cuda.h is not needed for it
+  if (found != cudaDriverEntryPointSuccess ||
+      reinterpret_cast<int (*)(void**)>(function)(&context) != kSuccess) {
+    throw Error(ErrorCode::kGpu,
+                "the driver does not name its context; 'peregrine doctor' checks the GPU");
+  }
+  return context;
+}
+
 DeviceInfo device_info(int index) {
   cudaDeviceProp properties{};
   CUDA_CHECK(cudaGetDeviceProperties(&properties, index));

@@ -26,6 +26,9 @@ struct DeviceInfo {
 
 /// Number of usable GPUs; 0 without a driver or a GPU. `why_none`, when given, says why in words.
 int device_count(std::string* why_none = nullptr);
+/// The driver's context (CUcontext) that the runtime uses on a GPU, for libraries that want it;
+/// makes that GPU the current one. Throws `Error(kGpu)`. Found without linking the driver.
+void* driver_context(int index);
 /// Throws `Error(kGpu)` when there is no such GPU or it is older than sm_80.
 DeviceInfo device_info(int index);
 
