@@ -110,6 +110,9 @@ struct Picture {
   std::shared_ptr<FinishLine> finish;
 
   ~Picture() {
+    // The pool may hand the memory to another stream at once, also when nobody looked at the
+    // picture.
+    if (copy.data() != nullptr && ready) cudaEventSynchronize(ready.get());
     if (surface) {
       // The last surface may take the decoder with it.
       const auto gate = cuda::no_capture();
@@ -161,7 +164,7 @@ class CudaDecode final : public GpuDecode {
     }
   }
 
-  ~CudaDecode() override { drop_copied(true); }
+  ~CudaDecode() override { drop_copied(0); }
 
   AVBufferRef* device() const override { return device_.get(); }
 
@@ -190,7 +193,8 @@ class CudaDecode final : public GpuDecode {
   Frame wrap(AvFrame decoded, const Orientation& turn) override {
     CUDA_CHECK(cudaSetDevice(gpu_));
     reservation_.release();
-    drop_copied(false);
+    // With this one at most as many are out as the decoder can spare, however busy the GPU is.
+    drop_copied(static_cast<std::size_t>(std::max(0, surfaces_ - finish_->surfaces_out)));
     const auto* frames = reinterpret_cast<const AVHWFramesContext*>(decoded->hw_frames_ctx->data);
     const SurfaceLayout layout = layout_of(frames->sw_format);
     auto picture = std::make_shared<Picture>();
@@ -231,12 +235,16 @@ class CudaDecode final : public GpuDecode {
     return frame;
   }
 
-  // Surfaces whose copies are made go back; all of them, after waiting, at the end.
-  void drop_copied(bool all) noexcept {
+  // Surfaces whose copies are made go back; the copies of all but `most` are waited for.
+  void drop_copied(std::size_t most) noexcept {
     while (!copied_.empty()) {
       Copied& oldest = copied_.front();
-      if (all) cudaEventSynchronize(oldest.done.get());
-      if (!all && cudaEventQuery(oldest.done.get()) != cudaSuccess) return;
+      if (copied_.size() > most) {
+        cudaEventSynchronize(oldest.done.get());
+      } else if (cudaEventQuery(oldest.done.get()) != cudaSuccess) {
+        cudaGetLastError();  // "not ready" must not be taken for the next launch's failure
+        return;
+      }
       finish_->give_back(std::move(oldest.done));
       const auto gate = cuda::no_capture();
       copied_.pop_front();

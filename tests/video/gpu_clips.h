@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "video/source.h"
+
 namespace peregrine::testing {
 
 /// The folder of clips: $PEREGRINE_GPU_CLIPS, where script/gpu-check unpacked them, or else made
@@ -18,5 +20,13 @@ const std::string& gpu_clips();
   if (::peregrine::testing::gpu_clips().empty())                                        \
   GTEST_SKIP() << "needs the ffmpeg program, or PEREGRINE_GPU_CLIPS with the clips of " \
                   "tests/video/make_gpu_clips"
+
+/// Decoding on the first GPU.
+inline video::SourceOptions on_gpu(bool strict = true) {
+  video::SourceOptions options;
+  options.gpu.device = 0;
+  options.gpu.strict = strict;
+  return options;
+}
 
 }  // namespace peregrine::testing

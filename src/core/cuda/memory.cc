@@ -83,6 +83,14 @@ void book(int device, std::size_t bytes) {
   ++mine.allocations;
 }
 
+// Whether `bytes` more would pass the limit that they would not if nothing were cached.
+bool needs_trim(int device, std::size_t bytes) {
+  const std::lock_guard lock(accounts().mutex);
+  const DeviceAccounts& mine = accounts().devices[device];
+  return mine.limit > 0 && mine.cached > 0 && mine.held + bytes > mine.limit &&
+         mine.held - mine.cached + bytes <= mine.limit;
+}
+
 void unbook(int device, std::size_t bytes) {
   const std::lock_guard lock(accounts().mutex);
   accounts().devices[device].held -= bytes;
@@ -131,6 +139,7 @@ std::size_t available_memory(int device) {
 void* allocate_on_device(std::size_t bytes) {
   if (bytes == 0) return nullptr;
   const int device = current_device();
+  if (needs_trim(device, bytes)) trim_pool(device);
   book(device, bytes);
   void* memory = nullptr;
   cudaError_t status = cudaMalloc(&memory, bytes);
