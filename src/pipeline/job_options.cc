@@ -63,6 +63,8 @@ track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
   options.match_iou = static_cast<float>(tracking.match_iou);
   options.second_match_iou = static_cast<float>(tracking.second_match_iou);
   options.unconfirmed_match_iou = static_cast<float>(tracking.unconfirmed_match_iou);
+  options.recovery_margin = static_cast<float>(tracking.recovery_margin);
+  options.recovery_iou = static_cast<float>(tracking.recovery_iou);
   options.lost_seconds = tracking.lost_seconds;
   options.frame_rate = tracking.frame_rate;
   options.fuse_score = tracking.fuse_score;

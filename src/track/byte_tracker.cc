@@ -20,6 +20,11 @@ bool is_trackable(const Box& box) {
          std::isfinite(box.y2) && box.x2 > box.x1 && box.y2 > box.y1;
 }
 
+Box grown(const Box& box, float margin) {
+  const float x = box.width() * margin, y = box.height() * margin;
+  return {box.x1 - x, box.y1 - y, box.x2 + x, box.y2 + y};
+}
+
 }  // namespace
 
 void ByteTracker::update(Detections& detections, double seconds) {
@@ -29,10 +34,13 @@ void ByteTracker::update(Detections& detections, double seconds) {
   split_by_state();
 
   associate(detections, pool_, high_, {options_.match_iou, options_.fuse_score});
-  std::erase_if(pool_, [&](int index) { return tracks_[index].state == State::kLost; });
+  set_lost_aside();
   associate(detections, pool_, low_, {options_.second_match_iou, false});
+  pool_.insert(pool_.end(), lost_.begin(), lost_.end());
+  recover(detections, pool_);
   for (const int index : pool_) tracks_[index].state = State::kLost;
   associate(detections, unconfirmed_, high_, {options_.unconfirmed_match_iou, options_.fuse_score});
+  recover(detections, unconfirmed_);
   for (const int index : unconfirmed_) tracks_[index].state = State::kRemoved;
   start_tracks(detections, first_frame);
   remove_duplicates();
@@ -88,11 +96,29 @@ void ByteTracker::split_by_state() {
   }
 }
 
+// A weak detection near a track that was lost already is more likely something else.
+void ByteTracker::set_lost_aside() {
+  lost_.clear();
+  std::erase_if(pool_, [&](int index) {
+    if (tracks_[index].state != State::kLost) return false;
+    lost_.push_back(index);
+    return true;
+  });
+}
+
+// What overlaps with nothing may still be near: a box that is half hidden shrinks and jumps, and
+// something small flies further than its own size between two frames.
+void ByteTracker::recover(const Detections& detections, std::vector<int>& tracks) {
+  if (options_.recovery_margin <= 0) return;
+  associate(detections, tracks, high_,
+            {options_.recovery_iou, options_.fuse_score, options_.recovery_margin});
+}
+
 // Matches `tracks` with `found` and leaves in both what stayed alone, in order.
 void ByteTracker::associate(const Detections& detections, std::vector<int>& tracks,
                             std::vector<int>& found, const Stage& stage) {
   if (tracks.empty() || found.empty()) return;
-  fill_costs(detections, tracks, found, stage.fuse_score);
+  fill_costs(detections, tracks, found, stage);
   const std::span<const int> columns =
       assignment_.solve(costs_, static_cast<int>(tracks.size()), static_cast<int>(found.size()),
                         1.0f - stage.limit_iou);
@@ -115,16 +141,17 @@ void ByteTracker::associate(const Detections& detections, std::vector<int>& trac
 }
 
 void ByteTracker::fill_costs(const Detections& detections, const std::vector<int>& tracks,
-                             const std::vector<int>& found, bool fuse_score) {
+                             const std::vector<int>& found, const Stage& stage) {
   costs_.resize(tracks.size() * found.size());
   float* cost = costs_.data();
   for (const int row : tracks) {
     const Track& track = tracks_[row];
+    const Box place = grown(track.predicted, stage.margin);
     for (const int column : found) {
       float similarity = classes_may_match(track.class_id, detections.classes[column])
-                             ? iou(track.predicted, detections.boxes[column])
+                             ? iou(place, grown(detections.boxes[column], stage.margin))
                              : 0.0f;
-      if (fuse_score) similarity *= detections.scores[column];
+      if (stage.fuse_score) similarity *= detections.scores[column];
       *cost++ = 1.0f - similarity;
     }
   }

@@ -38,15 +38,18 @@ class ByteTracker final : public Tracker {
   struct Stage {
     float limit_iou;
     bool fuse_score;
+    float margin = 0;  // by which boxes grow before they are compared, of their size, on each side
   };
 
   void predict(double seconds);
   void split_by_score(const Detections& detections);
   void split_by_state();
+  void set_lost_aside();
   void associate(const Detections& detections, std::vector<int>& tracks, std::vector<int>& found,
                  const Stage& stage);
+  void recover(const Detections& detections, std::vector<int>& tracks);
   void fill_costs(const Detections& detections, const std::vector<int>& tracks,
-                  const std::vector<int>& found, bool fuse_score);
+                  const std::vector<int>& found, const Stage& stage);
   void match(Track& track, int detection, const Detections& detections);
   void start_tracks(const Detections& detections, bool confirmed);
   void remove_duplicates();
@@ -59,7 +62,7 @@ class ByteTracker final : public Tracker {
   bool started_ = false;
 
   // Scratch: indices into the detections or into `tracks_`.
-  std::vector<int> high_, low_, pool_, unconfirmed_;
+  std::vector<int> high_, low_, pool_, lost_, unconfirmed_;
   std::vector<float> costs_;
   std::vector<char> matched_;
   Assignment assignment_;

@@ -24,8 +24,8 @@ class Tracker {
 };
 
 /// ByteTrack (Zhang et al., ECCV 2022). The defaults are those of Ultralytics' bytetrack.yaml,
-/// which most users know; docs/tracking.md compares them with the paper's, which suit a detector
-/// trained for one kind of scene and scored by MOT17.
+/// which most users know, and `recovery_margin` adds to them; docs/tracking.md compares them with
+/// the paper's, which suit a detector trained for one kind of scene and scored by MOT17.
 struct ByteTrackOptions {
   /// First association takes detections at or above it (paper: 0.6).
   float high_threshold = 0.25f;
@@ -38,6 +38,11 @@ struct ByteTrackOptions {
   float match_iou = 0.2f;
   float second_match_iou = 0.5f;       ///< as `match_iou`, second association, never fused
   float unconfirmed_match_iou = 0.3f;  ///< as `match_iou`, tracks seen only once so far
+  /// The last association, which ByteTrack does not have (Yang et al., "C-BIoU", WACV 2023): what
+  /// is still alone is compared once more with boxes that have grown by this share of their size on
+  /// each side. 0 leaves it out.
+  float recovery_margin = 0.3f;
+  float recovery_iou = 0.1f;  ///< as `match_iou`, of the grown boxes
   /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
   double lost_seconds = 1.0;
   /// Unit of the motion model: its deviations are per 1 / frame_rate seconds, whatever the frame

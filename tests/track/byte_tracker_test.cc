@@ -103,6 +103,27 @@ TEST(ByteTracker, LostForLongerThanTheBufferIsANewObject) {
   }
 }
 
+TEST(ByteTracker, WhatFliesPastItsOwnSizeIsRecovered) {
+  // 44 px a frame, 40 px wide: boxes of two frames never touch.
+  for (const auto& [margin, second] : {std::pair{0.3f, std::int64_t{1}}, {0.0f, kNoTrack}}) {
+    ByteTrackOptions options;
+    options.recovery_margin = margin;
+    Scene scene(options);
+    EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
+    EXPECT_EQ(scene.next({{144, 100}}), Ids{second}) << margin;
+    EXPECT_EQ(scene.next({{188, 100}}), Ids{second == 1 ? 1 : kNoTrack}) << margin;
+  }
+}
+
+TEST(ByteTracker, RecoveryLeavesOverlappingPairsAlone) {
+  Scene scene;
+  for (int i = 0; i < 5; ++i) scene.next({{100, 100}});
+  // The newcomer stands nearer to where the first will be than the first's own box allows for.
+  EXPECT_EQ(scene.next({{100, 100}, {145, 100}}), (Ids{1, kNoTrack}));
+  EXPECT_EQ(scene.next({{100, 100}, {145, 100}}), (Ids{1, 2}));
+  EXPECT_EQ(scene.next({{145, 100}}), Ids{2}) << "its own track overlaps with it";
+}
+
 TEST(ByteTracker, TheBufferIsTimeNotFrames) {
   Scene scene;
   for (int i = 0; i < 10; ++i) scene.at(i * 0.1, {{100, 100}});
@@ -267,6 +288,8 @@ TEST(ByteTracker, OptionsOutOfRangeAreRefused) {
   };
   EXPECT_EQ(message_of([](auto& o) { o.match_iou = 1.5f; }),
             "tracker: match_iou is 1.5; it must lie in [0, 1]");
+  EXPECT_EQ(message_of([](auto& o) { o.recovery_margin = -0.5f; }),
+            "tracker: recovery_margin is -0.5; it must lie in [0, 1]");
   EXPECT_EQ(message_of([](auto& o) { o.lost_seconds = 0; }),
             "tracker: lost_seconds is 0; it must be a positive number");
   EXPECT_EQ(message_of([](auto& o) { o.low_threshold = 0.5f; }),
