@@ -12,6 +12,9 @@ namespace {
 // Two tracks whose boxes overlap more than this are one object (the paper's code: IoU distance
 // below 0.15).
 constexpr float kDuplicateIou = 0.85f;
+// A box of less than this share of its largest area is half covered. The largest fades, a second,
+// by this exponent: who walks away grows smaller as well.
+constexpr float kWhole = 0.9f, kFading = 0.5f;
 // PTS in seconds carry rounding: 30 frames at 30 fps must not exceed 1 s.
 constexpr double kTimeSlack = 1e-6;
 
@@ -38,7 +41,7 @@ void ByteTracker::update(Detections& detections, double seconds) {
   associate(detections, pool_, low_, {options_.second_match_iou, false});
   pool_.insert(pool_.end(), lost_.begin(), lost_.end());
   recover(detections, pool_);
-  for (const int index : pool_) tracks_[index].state = State::kLost;
+  for (const int index : pool_) lose(tracks_[index]);
   associate(detections, unconfirmed_, high_, {options_.unconfirmed_match_iou, options_.fuse_score});
   recover(detections, unconfirmed_);
   for (const int index : unconfirmed_) tracks_[index].state = State::kRemoved;
@@ -106,10 +109,17 @@ void ByteTracker::set_lost_aside() {
   });
 }
 
+// Half covered, a box moves with the edge of what covers it, and no more with its object: that is
+// no course to go on.
+void ByteTracker::lose(Track& track) {
+  if (recovers() && track.state != State::kLost) track.motion.take_course(track.whole);
+  track.state = State::kLost;
+}
+
 // What overlaps with nothing may still be near: a box that is half hidden shrinks and jumps, and
 // something small flies further than its own size between two frames.
 void ByteTracker::recover(const Detections& detections, std::vector<int>& tracks) {
-  if (options_.recovery_margin <= 0) return;
+  if (!recovers()) return;
   associate(detections, tracks, high_,
             {options_.recovery_iou, options_.fuse_score, options_.recovery_margin});
 }
@@ -157,8 +167,16 @@ void ByteTracker::fill_costs(const Detections& detections, const std::vector<int
   }
 }
 
+void ByteTracker::remember_whole(Track& track, const Box& box) const {
+  const float area = box.width() * box.height();
+  const auto passed = static_cast<float>(now_ - track.last_seen);
+  track.whole_area = std::max(area, track.whole_area * std::exp(-kFading * passed));
+  if (area >= kWhole * track.whole_area) track.whole = track.motion.course();
+}
+
 void ByteTracker::match(Track& track, int detection, const Detections& detections) {
   track.motion.update(detections.boxes[detection]);
+  remember_whole(track, detections.boxes[detection]);
   track.state = State::kTracked;
   track.class_id = detections.classes[detection];
   track.detection = detection;
@@ -171,14 +189,18 @@ void ByteTracker::match(Track& track, int detection, const Detections& detection
 void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
   for (const int index : high_) {
     if (detections.scores[index] < options_.new_track_threshold) continue;
-    tracks_.push_back({.motion = KalmanFilter(detections.boxes[index]),
-                       .predicted = detections.boxes[index],
+    const Box& box = detections.boxes[index];
+    const KalmanFilter motion(box);
+    tracks_.push_back({.motion = motion,
+                       .predicted = box,
                        .state = confirmed ? State::kTracked : State::kUnconfirmed,
                        .class_id = detections.classes[index],
                        .id = confirmed ? next_id_++ : kNoTrack,
                        .detection = index,
                        .first_seen = now_,
-                       .last_seen = now_});
+                       .last_seen = now_,
+                       .whole = motion.course(),
+                       .whole_area = box.width() * box.height()});
   }
 }
 

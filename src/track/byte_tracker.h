@@ -33,6 +33,8 @@ class ByteTracker final : public Tracker {
     std::int64_t id;  // kNoTrack until confirmed, so that ids have no gaps
     int detection;    // its detection in the current frame, or kUnassigned
     double first_seen, last_seen;
+    KalmanFilter::Course whole;  // when nothing seemed to cover it
+    float whole_area;            // of its box then, fading
   };
   // One association: which pairs may match, and at what price.
   struct Stage {
@@ -47,9 +49,12 @@ class ByteTracker final : public Tracker {
   void set_lost_aside();
   void associate(const Detections& detections, std::vector<int>& tracks, std::vector<int>& found,
                  const Stage& stage);
+  void lose(Track& track);
+  bool recovers() const { return options_.recovery_margin > 0; }
   void recover(const Detections& detections, std::vector<int>& tracks);
   void fill_costs(const Detections& detections, const std::vector<int>& tracks,
                   const std::vector<int>& found, const Stage& stage);
+  void remember_whole(Track& track, const Box& box) const;
   void match(Track& track, int detection, const Detections& detections);
   void start_tracks(const Detections& detections, bool confirmed);
   void remove_duplicates();

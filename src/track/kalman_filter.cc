@@ -83,6 +83,17 @@ void KalmanFilter::update(const Box& box) {
   }
 }
 
+KalmanFilter::Course KalmanFilter::course() const {
+  return {axes_[kCx].velocity, axes_[kCy].velocity, axes_[kAspect].value, axes_[kHeight].value};
+}
+
+void KalmanFilter::take_course(const Course& course) {
+  axes_[kCx].velocity = course.velocity_x;
+  axes_[kCy].velocity = course.velocity_y;
+  axes_[kAspect].value = course.aspect;
+  axes_[kHeight].value = course.height;
+}
+
 Box KalmanFilter::box() const {
   const double height = axes_[kHeight].value;
   const double width = axes_[kAspect].value * height;

@@ -29,6 +29,13 @@ class KalmanFilter {
   void predict(double steps);
   /// Takes in a measurement; `box` must have positive width and height.
   void update(const Box& box);
+  /// How an object moves and how large it is, whatever its place.
+  struct Course {
+    double velocity_x = 0, velocity_y = 0, aspect = 0, height = 0;
+  };
+  Course course() const;
+  /// Goes on from the same place on another course; what is known of the place stays as it is.
+  void take_course(const Course& course);
   /// A lost object keeps its size: nothing corrects a height that drifts.
   void freeze_height() { axes_[kHeight].velocity = 0; }
 

@@ -40,8 +40,9 @@ struct ByteTrackOptions {
   float unconfirmed_match_iou = 0.3f;  ///< as `match_iou`, tracks seen only once so far
   /// The last association, which ByteTrack does not have (Yang et al., "C-BIoU", WACV 2023): what
   /// is still alone is compared once more with boxes that have grown by this share of their size on
-  /// each side. 0 leaves it out.
-  float recovery_margin = 0.3f;
+  /// each side; and a track that is lost goes on as it moved before something covered it. 0 leaves
+  /// both out.
+  float recovery_margin = 0.2f;
   float recovery_iou = 0.1f;  ///< as `match_iou`, of the grown boxes
   /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
   double lost_seconds = 1.0;
