@@ -68,6 +68,7 @@ struct TrackingSettings {
   double recovery_iou = 0.1;
   double lost_seconds = 1.0;
   double frame_rate = 30.0;
+  bool size_state = true;
   bool fuse_score = true;
   bool class_aware = true;
 };

@@ -67,6 +67,7 @@ track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
   options.recovery_iou = static_cast<float>(tracking.recovery_iou);
   options.lost_seconds = tracking.lost_seconds;
   options.frame_rate = tracking.frame_rate;
+  options.size_state = tracking.size_state;
   options.fuse_score = tracking.fuse_score;
   options.class_aware = tracking.class_aware;
   return options;

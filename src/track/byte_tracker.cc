@@ -71,7 +71,7 @@ void ByteTracker::predict(double seconds) {
            now_ - track.last_seen > options_.lost_seconds + kTimeSlack;
   });
   for (Track& track : tracks_) {
-    if (track.state == State::kLost) track.motion.freeze_height();
+    if (track.state == State::kLost) track.motion.freeze_size();
     track.motion.predict(elapsed * options_.frame_rate);
     track.predicted = track.motion.box();
     track.detection = kUnassigned;
@@ -190,7 +190,7 @@ void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
   for (const int index : high_) {
     if (detections.scores[index] < options_.new_track_threshold) continue;
     const Box& box = detections.boxes[index];
-    const KalmanFilter motion(box);
+    const KalmanFilter motion(box, options_.size_state ? BoxState::kSize : BoxState::kAspect);
     tracks_.push_back({.motion = motion,
                        .predicted = box,
                        .state = confirmed ? State::kTracked : State::kUnconfirmed,

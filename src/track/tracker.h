@@ -49,6 +49,9 @@ struct ByteTrackOptions {
   /// Unit of the motion model: its deviations are per 1 / frame_rate seconds, whatever the frame
   /// rate of the stream.
   double frame_rate = 30.0;
+  /// The motion model knows a box by width and height (BoT-SORT) instead of by aspect ratio and
+  /// height (ByteTrack): see `BoxState`.
+  bool size_state = true;
   bool fuse_score = true;   ///< weigh IoU by detection score, as the paper's code does
   bool class_aware = true;  ///< never match across classes
 };

@@ -104,19 +104,19 @@ TEST(ByteTracker, LostForLongerThanTheBufferIsANewObject) {
 }
 
 TEST(ByteTracker, WhatFliesPastItsOwnSizeIsRecovered) {
-  // 44 px a frame, 40 px wide: boxes of two frames never touch.
+  // Ten frames a second, 41 px each, 40 px wide: boxes of two frames never touch.
   for (const auto& [margin, second] : {std::pair{0.2f, std::int64_t{1}}, {0.0f, kNoTrack}}) {
     ByteTrackOptions options;
     options.recovery_margin = margin;
     Scene scene(options);
-    EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
-    EXPECT_EQ(scene.next({{144, 100}}), Ids{second}) << margin;
-    EXPECT_EQ(scene.next({{188, 100}}), Ids{second == 1 ? 1 : kNoTrack}) << margin;
+    EXPECT_EQ(scene.at(0.0, {{100, 100}}), Ids{1});
+    EXPECT_EQ(scene.at(0.1, {{141, 100}}), Ids{second}) << margin;
+    EXPECT_EQ(scene.at(0.2, {{182, 100}}), Ids{second}) << margin;
   }
 }
 
 TEST(ByteTracker, WhoWalksBehindSomethingComesOutOnTheOtherSide) {
-  // A walker of 40 px, 4 px a frame, passes behind a pillar from x = 200 to 260: only what stands
+  // A walker of 40 px, 4 px a frame, passes behind a pillar from x = 200 to 250: only what stands
   // out of it on either side is detected, so the box's middle slows down, then hurries.
   for (const auto& [margin, same] : {std::pair{0.2f, true}, {0.0f, false}}) {
     ByteTrackOptions options;
@@ -126,10 +126,10 @@ TEST(ByteTracker, WhoWalksBehindSomethingComesOutOnTheOtherSide) {
     for (int i = 0; i < 80; ++i) {
       const float left = 40 + 4.0f * static_cast<float>(i), right = left + 40;
       const Box before{left, 100, std::min(right, 200.0f), 200};
-      const Box after{std::max(left, 260.0f), 100, right, 200};
-      const Box& box = before.width() >= 8 ? before : after;
+      const Box after{std::max(left, 250.0f), 100, right, 200};
+      const Box& box = before.width() >= 12 ? before : after;
       Detections detections;
-      if (box.width() >= 8) {
+      if (box.width() >= 12) {
         detections.boxes = {box};
         detections.scores = {0.9f};
         detections.classes = {0};
