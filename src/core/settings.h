@@ -69,6 +69,7 @@ struct TrackingSettings {
   double lost_seconds = 1.0;
   double frame_rate = 30.0;
   bool size_state = true;
+  double appearance_threshold = 0;
   bool fuse_score = true;
   bool class_aware = true;
 };

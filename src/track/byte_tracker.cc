@@ -15,12 +15,19 @@ constexpr float kDuplicateIou = 0.85f;
 // A box of less than this share of its largest area is half covered. The largest fades, a second,
 // by this exponent: who walks away grows smaller as well.
 constexpr float kWhole = 0.9f, kFading = 0.5f;
+// What the newest embedding weighs in a track's mean.
+constexpr float kNewLooks = 0.1f;
 // PTS in seconds carry rounding: 30 frames at 30 fps must not exceed 1 s.
 constexpr double kTimeSlack = 1e-6;
 
 bool is_trackable(const Box& box) {
   return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
          std::isfinite(box.y2) && box.x2 > box.x1 && box.y2 > box.y1;
+}
+
+std::span<const float> embedding_of(const Detections& detections, int index) {
+  if (detections.embedding_size == 0) return {};
+  return detections.embedding_of(static_cast<std::size_t>(index));
 }
 
 Box grown(const Box& box, float margin) {
@@ -161,6 +168,8 @@ void ByteTracker::fill_costs(const Detections& detections, const std::vector<int
       float similarity = classes_may_match(track.class_id, detections.classes[column])
                              ? iou(place, grown(detections.boxes[column], stage.margin))
                              : 0.0f;
+      if (similarity > 0 && !may_look_alike(track.looks, embedding_of(detections, column)))
+        similarity = 0;
       if (stage.fuse_score) similarity *= detections.scores[column];
       *cost++ = 1.0f - similarity;
     }
@@ -174,9 +183,35 @@ void ByteTracker::remember_whole(Track& track, const Box& box) const {
   if (area >= kWhole * track.whole_area) track.whole = track.motion.course();
 }
 
+bool ByteTracker::may_look_alike(std::span<const float> a, std::span<const float> b) const {
+  if (!wants_embeddings() || a.size() != b.size()) return true;
+  float dot = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    dot += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  // Without an embedding (all zero) there is nothing to tell by.
+  return aa * bb == 0 || dot >= options_.appearance_threshold * std::sqrt(aa * bb);
+}
+
+void ByteTracker::remember_looks(Track& track, const Detections& detections, int detection) const {
+  if (!wants_embeddings()) return;
+  const std::span<const float> seen = embedding_of(detections, detection);
+  if (std::all_of(seen.begin(), seen.end(), [](float v) { return v == 0; })) return;
+  if (track.looks.size() != seen.size()) {
+    track.looks.assign(seen.begin(), seen.end());
+    return;
+  }
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    track.looks[i] += kNewLooks * (seen[i] - track.looks[i]);
+  }
+}
+
 void ByteTracker::match(Track& track, int detection, const Detections& detections) {
   track.motion.update(detections.boxes[detection]);
   remember_whole(track, detections.boxes[detection]);
+  remember_looks(track, detections, detection);
   track.state = State::kTracked;
   track.class_id = detections.classes[detection];
   track.detection = detection;
@@ -200,7 +235,9 @@ void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
                        .first_seen = now_,
                        .last_seen = now_,
                        .whole = motion.course(),
-                       .whole_area = box.width() * box.height()});
+                       .whole_area = box.width() * box.height(),
+                       .looks = {}});
+    remember_looks(tracks_.back(), detections, index);
   }
 }
 
@@ -215,6 +252,7 @@ void ByteTracker::remove_duplicates() {
     for (Track& seen : tracks_) {
       if (seen.state != State::kTracked && seen.state != State::kUnconfirmed) continue;
       if (!classes_may_match(seen.class_id, lost.class_id)) continue;
+      if (!may_look_alike(seen.looks, lost.looks)) continue;
       if (!(iou(seen.predicted, lost.predicted) > kDuplicateIou)) continue;
       const bool seen_is_older =
           seen.last_seen - seen.first_seen > lost.last_seen - lost.first_seen;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "track/assignment.h"
@@ -15,6 +16,7 @@ namespace peregrine::track {
 class ByteTracker final : public Tracker {
  public:
   explicit ByteTracker(const ByteTrackOptions& options) : options_(options) {}
+  bool wants_embeddings() const override { return options_.appearance_threshold > 0; }
   void update(Detections& detections, double seconds) override;
   void reset() override;
 
@@ -35,6 +37,7 @@ class ByteTracker final : public Tracker {
     double first_seen, last_seen;
     KalmanFilter::Course whole;  // when nothing seemed to cover it
     float whole_area;            // of its box then, fading
+    std::vector<float> looks;    // mean of its embeddings, the last weighing most
   };
   // One association: which pairs may match, and at what price.
   struct Stage {
@@ -55,6 +58,8 @@ class ByteTracker final : public Tracker {
   void fill_costs(const Detections& detections, const std::vector<int>& tracks,
                   const std::vector<int>& found, const Stage& stage);
   void remember_whole(Track& track, const Box& box) const;
+  bool may_look_alike(std::span<const float> a, std::span<const float> b) const;
+  void remember_looks(Track& track, const Detections& detections, int detection) const;
   void match(Track& track, int detection, const Detections& detections);
   void start_tracks(const Detections& detections, bool confirmed);
   void remove_duplicates();

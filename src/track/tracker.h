@@ -52,6 +52,10 @@ struct ByteTrackOptions {
   /// The motion model knows a box by width and height (BoT-SORT) instead of by aspect ratio and
   /// height (ByteTrack): see `BoxState`.
   bool size_state = true;
+  /// Least cosine between a detection's embedding and the mean of a track's, of a pair that may
+  /// match; 0 leaves appearance out. What has no embedding is judged by its box alone. Good values
+  /// depend on the ReID model.
+  float appearance_threshold = 0;
   bool fuse_score = true;   ///< weigh IoU by detection score, as the paper's code does
   bool class_aware = true;  ///< never match across classes
 };

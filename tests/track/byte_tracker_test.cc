@@ -150,6 +150,30 @@ TEST(ByteTracker, RecoveryLeavesOverlappingPairsAlone) {
   EXPECT_EQ(scene.next({{145, 100}}), Ids{2}) << "its own track overlaps with it";
 }
 
+// One embedding of two numbers for each object of a frame.
+Ids seen_with(Tracker& tracker, double seconds, const std::vector<Object>& objects,
+              std::vector<float> embeddings) {
+  Detections detections = detections_of(objects);
+  detections.embeddings = std::move(embeddings);
+  detections.embedding_size = 2;
+  tracker.update(detections, seconds);
+  return detections.tracks;
+}
+
+TEST(ByteTracker, WhatLooksDifferentDoesNotInheritAnId) {
+  for (const auto& [threshold, id] : {std::pair{0.7f, kNoTrack}, {0.0f, std::int64_t{1}}}) {
+    ByteTrackOptions options;
+    options.appearance_threshold = threshold;
+    const auto tracker = make_byte_tracker(options);
+    EXPECT_EQ(tracker->wants_embeddings(), threshold > 0);
+    for (int i = 0; i < 5; ++i) seen_with(*tracker, i / 30.0, {{100, 100}}, {1, 0});
+    EXPECT_EQ(seen_with(*tracker, 5 / 30.0, {{100, 100}}, {0, 0}), Ids{1}) << "no embedding";
+    // Another steps into the very place of the first.
+    EXPECT_EQ(seen_with(*tracker, 6 / 30.0, {{100, 100}}, {0, 1}), Ids{id}) << threshold;
+    EXPECT_EQ(seen_with(*tracker, 7 / 30.0, {{100, 100}}, {0, 1}), Ids{threshold > 0 ? 2 : 1});
+  }
+}
+
 TEST(ByteTracker, TheBufferIsTimeNotFrames) {
   Scene scene;
   for (int i = 0; i < 10; ++i) scene.at(i * 0.1, {{100, 100}});
