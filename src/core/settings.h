@@ -64,8 +64,12 @@ struct TrackingSettings {
   double match_iou = 0.2;
   double second_match_iou = 0.5;
   double unconfirmed_match_iou = 0.3;
+  double recovery_margin = 0.2;
+  double recovery_iou = 0.1;
   double lost_seconds = 1.0;
   double frame_rate = 30.0;
+  bool size_state = true;
+  double appearance_threshold = 0;
   bool fuse_score = true;
   bool class_aware = true;
 };

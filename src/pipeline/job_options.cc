@@ -63,8 +63,12 @@ track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
   options.match_iou = static_cast<float>(tracking.match_iou);
   options.second_match_iou = static_cast<float>(tracking.second_match_iou);
   options.unconfirmed_match_iou = static_cast<float>(tracking.unconfirmed_match_iou);
+  options.recovery_margin = static_cast<float>(tracking.recovery_margin);
+  options.recovery_iou = static_cast<float>(tracking.recovery_iou);
   options.lost_seconds = tracking.lost_seconds;
   options.frame_rate = tracking.frame_rate;
+  options.appearance_threshold = static_cast<float>(tracking.appearance_threshold);
+  options.size_state = tracking.size_state;
   options.fuse_score = tracking.fuse_score;
   options.class_aware = tracking.class_aware;
   return options;
@@ -132,6 +136,11 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.embeddings = chosen.embeddings.value_or(settings.embeddings.enabled);
   options.reid_model = settings.embeddings.model;
   options.reid_batch = settings.embeddings.batch;
+  if (options.tracking && options.tracking->appearance_threshold > 0 && !options.embeddings) {
+    throw Error(ErrorCode::kUsage,
+                "tracking.appearance_threshold needs embeddings: add --embeddings --reid MODEL, or "
+                "leave it at 0");
+  }
   if (!options.reid_model.empty() && !options.embeddings) {
     logger("pipeline")
         ->warn(

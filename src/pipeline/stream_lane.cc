@@ -233,7 +233,15 @@ void StreamLane::count_objects(const Detections& detections) {
 }
 
 void StreamLane::track(const Frame& frame, Detections& detections) {
-  if (embedder_ && tracker_->wants_embeddings()) embedder_->embed(frame, detections);
+  if (embedder_ && tracker_->wants_embeddings()) {
+    // Weaker ones take part in no association.
+    embedded_.clear();
+    for (std::size_t i = 0; i < detections.size(); ++i) {
+      if (detections.scores[i] >= options_.tracking->low_threshold)
+        embedded_.push_back(static_cast<int>(i));
+    }
+    embedder_->embed(frame, detections, embedded_);
+  }
   tracker_->update(detections, frame.info.seconds());
   track::drop_weak_untracked(detections, options_.confidence);
   for (const std::int64_t id : detections.tracks) {

@@ -12,12 +12,27 @@ namespace {
 // Two tracks whose boxes overlap more than this are one object (the paper's code: IoU distance
 // below 0.15).
 constexpr float kDuplicateIou = 0.85f;
+// A box of less than this share of its largest area is half covered. The largest fades, a second,
+// by this exponent: who walks away grows smaller as well.
+constexpr float kWhole = 0.9f, kFading = 0.5f;
+// What the newest embedding weighs in a track's mean.
+constexpr float kNewLooks = 0.1f;
 // PTS in seconds carry rounding: 30 frames at 30 fps must not exceed 1 s.
 constexpr double kTimeSlack = 1e-6;
 
 bool is_trackable(const Box& box) {
   return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
          std::isfinite(box.y2) && box.x2 > box.x1 && box.y2 > box.y1;
+}
+
+std::span<const float> embedding_of(const Detections& detections, int index) {
+  if (detections.embedding_size == 0) return {};
+  return detections.embedding_of(static_cast<std::size_t>(index));
+}
+
+Box grown(const Box& box, float margin) {
+  const float x = box.width() * margin, y = box.height() * margin;
+  return {box.x1 - x, box.y1 - y, box.x2 + x, box.y2 + y};
 }
 
 }  // namespace
@@ -29,10 +44,13 @@ void ByteTracker::update(Detections& detections, double seconds) {
   split_by_state();
 
   associate(detections, pool_, high_, {options_.match_iou, options_.fuse_score});
-  std::erase_if(pool_, [&](int index) { return tracks_[index].state == State::kLost; });
+  set_lost_aside();
   associate(detections, pool_, low_, {options_.second_match_iou, false});
-  for (const int index : pool_) tracks_[index].state = State::kLost;
+  pool_.insert(pool_.end(), lost_.begin(), lost_.end());
+  recover(detections, pool_);
+  for (const int index : pool_) lose(tracks_[index]);
   associate(detections, unconfirmed_, high_, {options_.unconfirmed_match_iou, options_.fuse_score});
+  recover(detections, unconfirmed_);
   for (const int index : unconfirmed_) tracks_[index].state = State::kRemoved;
   start_tracks(detections, first_frame);
   remove_duplicates();
@@ -60,7 +78,7 @@ void ByteTracker::predict(double seconds) {
            now_ - track.last_seen > options_.lost_seconds + kTimeSlack;
   });
   for (Track& track : tracks_) {
-    if (track.state == State::kLost) track.motion.freeze_height();
+    if (track.state == State::kLost) track.motion.freeze_size();
     track.motion.predict(elapsed * options_.frame_rate);
     track.predicted = track.motion.box();
     track.detection = kUnassigned;
@@ -88,11 +106,36 @@ void ByteTracker::split_by_state() {
   }
 }
 
+// A weak detection near a track that was lost already is more likely something else.
+void ByteTracker::set_lost_aside() {
+  lost_.clear();
+  std::erase_if(pool_, [&](int index) {
+    if (tracks_[index].state != State::kLost) return false;
+    lost_.push_back(index);
+    return true;
+  });
+}
+
+// Half covered, a box moves with the edge of what covers it, and no more with its object: that is
+// no course to go on.
+void ByteTracker::lose(Track& track) {
+  if (recovers() && track.state != State::kLost) track.motion.take_course(track.whole);
+  track.state = State::kLost;
+}
+
+// What overlaps with nothing may still be near: a box that is half hidden shrinks and jumps, and
+// something small flies further than its own size between two frames.
+void ByteTracker::recover(const Detections& detections, std::vector<int>& tracks) {
+  if (!recovers()) return;
+  associate(detections, tracks, high_,
+            {options_.recovery_iou, options_.fuse_score, options_.recovery_margin});
+}
+
 // Matches `tracks` with `found` and leaves in both what stayed alone, in order.
 void ByteTracker::associate(const Detections& detections, std::vector<int>& tracks,
                             std::vector<int>& found, const Stage& stage) {
   if (tracks.empty() || found.empty()) return;
-  fill_costs(detections, tracks, found, stage.fuse_score);
+  fill_costs(detections, tracks, found, stage);
   const std::span<const int> columns =
       assignment_.solve(costs_, static_cast<int>(tracks.size()), static_cast<int>(found.size()),
                         1.0f - stage.limit_iou);
@@ -115,23 +158,60 @@ void ByteTracker::associate(const Detections& detections, std::vector<int>& trac
 }
 
 void ByteTracker::fill_costs(const Detections& detections, const std::vector<int>& tracks,
-                             const std::vector<int>& found, bool fuse_score) {
+                             const std::vector<int>& found, const Stage& stage) {
   costs_.resize(tracks.size() * found.size());
   float* cost = costs_.data();
   for (const int row : tracks) {
     const Track& track = tracks_[row];
+    const Box place = grown(track.predicted, stage.margin);
     for (const int column : found) {
       float similarity = classes_may_match(track.class_id, detections.classes[column])
-                             ? iou(track.predicted, detections.boxes[column])
+                             ? iou(place, grown(detections.boxes[column], stage.margin))
                              : 0.0f;
-      if (fuse_score) similarity *= detections.scores[column];
+      if (similarity > 0 && !may_look_alike(track.looks, embedding_of(detections, column)))
+        similarity = 0;
+      if (stage.fuse_score) similarity *= detections.scores[column];
       *cost++ = 1.0f - similarity;
     }
   }
 }
 
+void ByteTracker::remember_whole(Track& track, const Box& box) const {
+  const float area = box.width() * box.height();
+  const auto passed = static_cast<float>(now_ - track.last_seen);
+  track.whole_area = std::max(area, track.whole_area * std::exp(-kFading * passed));
+  if (area >= kWhole * track.whole_area) track.whole = track.motion.course();
+}
+
+bool ByteTracker::may_look_alike(std::span<const float> a, std::span<const float> b) const {
+  if (!wants_embeddings() || a.size() != b.size()) return true;
+  float dot = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    dot += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  // Without an embedding (all zero) there is nothing to tell by.
+  return aa * bb == 0 || dot >= options_.appearance_threshold * std::sqrt(aa * bb);
+}
+
+void ByteTracker::remember_looks(Track& track, const Detections& detections, int detection) const {
+  if (!wants_embeddings()) return;
+  const std::span<const float> seen = embedding_of(detections, detection);
+  if (std::all_of(seen.begin(), seen.end(), [](float v) { return v == 0; })) return;
+  if (track.looks.size() != seen.size()) {
+    track.looks.assign(seen.begin(), seen.end());
+    return;
+  }
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    track.looks[i] += kNewLooks * (seen[i] - track.looks[i]);
+  }
+}
+
 void ByteTracker::match(Track& track, int detection, const Detections& detections) {
   track.motion.update(detections.boxes[detection]);
+  remember_whole(track, detections.boxes[detection]);
+  remember_looks(track, detections, detection);
   track.state = State::kTracked;
   track.class_id = detections.classes[detection];
   track.detection = detection;
@@ -144,14 +224,20 @@ void ByteTracker::match(Track& track, int detection, const Detections& detection
 void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
   for (const int index : high_) {
     if (detections.scores[index] < options_.new_track_threshold) continue;
-    tracks_.push_back({.motion = KalmanFilter(detections.boxes[index]),
-                       .predicted = detections.boxes[index],
+    const Box& box = detections.boxes[index];
+    const KalmanFilter motion(box, options_.size_state ? BoxState::kSize : BoxState::kAspect);
+    tracks_.push_back({.motion = motion,
+                       .predicted = box,
                        .state = confirmed ? State::kTracked : State::kUnconfirmed,
                        .class_id = detections.classes[index],
                        .id = confirmed ? next_id_++ : kNoTrack,
                        .detection = index,
                        .first_seen = now_,
-                       .last_seen = now_});
+                       .last_seen = now_,
+                       .whole = motion.course(),
+                       .whole_area = box.width() * box.height(),
+                       .looks = {}});
+    remember_looks(tracks_.back(), detections, index);
   }
 }
 
@@ -166,6 +252,7 @@ void ByteTracker::remove_duplicates() {
     for (Track& seen : tracks_) {
       if (seen.state != State::kTracked && seen.state != State::kUnconfirmed) continue;
       if (!classes_may_match(seen.class_id, lost.class_id)) continue;
+      if (!may_look_alike(seen.looks, lost.looks)) continue;
       if (!(iou(seen.predicted, lost.predicted) > kDuplicateIou)) continue;
       const bool seen_is_older =
           seen.last_seen - seen.first_seen > lost.last_seen - lost.first_seen;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "track/assignment.h"
@@ -15,6 +16,7 @@ namespace peregrine::track {
 class ByteTracker final : public Tracker {
  public:
   explicit ByteTracker(const ByteTrackOptions& options) : options_(options) {}
+  bool wants_embeddings() const override { return options_.appearance_threshold > 0; }
   void update(Detections& detections, double seconds) override;
   void reset() override;
 
@@ -33,20 +35,31 @@ class ByteTracker final : public Tracker {
     std::int64_t id;  // kNoTrack until confirmed, so that ids have no gaps
     int detection;    // its detection in the current frame, or kUnassigned
     double first_seen, last_seen;
+    KalmanFilter::Course whole;  // when nothing seemed to cover it
+    float whole_area;            // of its box then, fading
+    std::vector<float> looks;    // mean of its embeddings, the last weighing most
   };
   // One association: which pairs may match, and at what price.
   struct Stage {
     float limit_iou;
     bool fuse_score;
+    float margin = 0;  // by which boxes grow before they are compared, of their size, on each side
   };
 
   void predict(double seconds);
   void split_by_score(const Detections& detections);
   void split_by_state();
+  void set_lost_aside();
   void associate(const Detections& detections, std::vector<int>& tracks, std::vector<int>& found,
                  const Stage& stage);
+  void lose(Track& track);
+  bool recovers() const { return options_.recovery_margin > 0; }
+  void recover(const Detections& detections, std::vector<int>& tracks);
   void fill_costs(const Detections& detections, const std::vector<int>& tracks,
-                  const std::vector<int>& found, bool fuse_score);
+                  const std::vector<int>& found, const Stage& stage);
+  void remember_whole(Track& track, const Box& box) const;
+  bool may_look_alike(std::span<const float> a, std::span<const float> b) const;
+  void remember_looks(Track& track, const Detections& detections, int detection) const;
   void match(Track& track, int detection, const Detections& detections);
   void start_tracks(const Detections& detections, bool confirmed);
   void remove_duplicates();
@@ -59,7 +72,7 @@ class ByteTracker final : public Tracker {
   bool started_ = false;
 
   // Scratch: indices into the detections or into `tracks_`.
-  std::vector<int> high_, low_, pool_, unconfirmed_;
+  std::vector<int> high_, low_, pool_, lost_, unconfirmed_;
   std::vector<float> costs_;
   std::vector<char> matched_;
   Assignment assignment_;

@@ -15,33 +15,42 @@ constexpr double kAspectDeviation = 1e-2;
 constexpr double kAspectVelocityDeviation = 1e-5;
 constexpr double kAspectMeasurementDeviation = 1e-1;
 
+constexpr double kSizeMeasurementWeight = 1.0 / 10;
+
 constexpr double square(double x) { return x * x; }
-
-std::array<double, 4> measurement_of(const Box& box) {
-  const double width = static_cast<double>(box.x2) - box.x1;
-  const double height = static_cast<double>(box.y2) - box.y1;
-  return {box.x1 + width / 2, box.y1 + height / 2, width / height, height};
-}
-
-// Variances a step adds to a value and to its velocity.
-struct Noise {
-  double value, velocity;
-};
-Noise process_noise(std::size_t axis, double height) {
-  if (axis == KalmanFilter::kAspect) {
-    return {square(kAspectDeviation), square(kAspectVelocityDeviation)};
-  }
-  return {square(kPositionWeight * height), square(kVelocityWeight * height)};
-}
 
 }  // namespace
 
-KalmanFilter::KalmanFilter(const Box& box) {
+std::array<double, 4> KalmanFilter::measurement_of(const Box& box) const {
+  const double width = static_cast<double>(box.x2) - box.x1;
+  const double height = static_cast<double>(box.y2) - box.y1;
+  const double shape = state_ == BoxState::kSize ? width : width / height;
+  return {box.x1 + width / 2, box.y1 + height / 2, shape, height};
+}
+
+double KalmanFilter::scale(std::size_t axis) const {
+  const bool horizontal = axis == kCx || axis == kShape;
+  return axes_[state_ == BoxState::kSize && horizontal ? kShape : kHeight].value;
+}
+
+KalmanFilter::Noise KalmanFilter::process_noise(std::size_t axis) const {
+  if (state_ == BoxState::kAspect && axis == kShape) {
+    return {square(kAspectDeviation), square(kAspectVelocityDeviation)};
+  }
+  return {square(kPositionWeight * scale(axis)), square(kVelocityWeight * scale(axis))};
+}
+
+double KalmanFilter::measurement_deviation(std::size_t axis) const {
+  if (state_ == BoxState::kSize) return kSizeMeasurementWeight * scale(axis);
+  return axis == kShape ? kAspectMeasurementDeviation : kPositionWeight * scale(axis);
+}
+
+KalmanFilter::KalmanFilter(const Box& box, BoxState state) : state_(state) {
   const std::array<double, 4> measured = measurement_of(box);
+  for (std::size_t i = 0; i < axes_.size(); ++i) axes_[i].value = measured[i];
   for (std::size_t i = 0; i < axes_.size(); ++i) {
-    axes_[i].value = measured[i];
-    const Noise noise = process_noise(i, measured[kHeight]);
-    const bool aspect = i == kAspect;
+    const Noise noise = process_noise(i);
+    const bool aspect = state_ == BoxState::kAspect && i == kShape;
     axes_[i].var_value = (aspect ? 1 : square(2)) * noise.value;
     axes_[i].var_velocity = (aspect ? 1 : square(10)) * noise.velocity;
   }
@@ -53,10 +62,11 @@ void KalmanFilter::predict(double steps) {
   // then holds for fractions too, so time may be cut into frames in any way.
   const double sum_i = steps * (steps - 1) / 2;
   const double sum_i2 = sum_i * (2 * steps - 1) / 3;
-  const double height = axes_[kHeight].value;
+  std::array<Noise, 4> noises;
+  for (std::size_t i = 0; i < axes_.size(); ++i) noises[i] = process_noise(i);
   for (std::size_t i = 0; i < axes_.size(); ++i) {
     Axis& axis = axes_[i];
-    const Noise noise = process_noise(i, height);
+    const Noise& noise = noises[i];
     axis.value += steps * axis.velocity;
     axis.var_value += steps * (2 * axis.covariance + steps * axis.var_velocity) +
                       steps * noise.value + sum_i2 * noise.velocity;
@@ -67,11 +77,11 @@ void KalmanFilter::predict(double steps) {
 
 void KalmanFilter::update(const Box& box) {
   const std::array<double, 4> measured = measurement_of(box);
-  const double height_variance = square(kPositionWeight * axes_[kHeight].value);
+  std::array<double, 4> deviations;
+  for (std::size_t i = 0; i < axes_.size(); ++i) deviations[i] = measurement_deviation(i);
   for (std::size_t i = 0; i < axes_.size(); ++i) {
     Axis& axis = axes_[i];
-    const double noise = i == kAspect ? square(kAspectMeasurementDeviation) : height_variance;
-    const double innovation_variance = axis.var_value + noise;
+    const double innovation_variance = axis.var_value + square(deviations[i]);
     const double gain = axis.var_value / innovation_variance;
     const double velocity_gain = axis.covariance / innovation_variance;
     const double innovation = measured[i] - axis.value;
@@ -83,9 +93,25 @@ void KalmanFilter::update(const Box& box) {
   }
 }
 
+void KalmanFilter::freeze_size() {
+  axes_[kHeight].velocity = 0;
+  if (state_ == BoxState::kSize) axes_[kShape].velocity = 0;
+}
+
+KalmanFilter::Course KalmanFilter::course() const {
+  return {axes_[kCx].velocity, axes_[kCy].velocity, axes_[kShape].value, axes_[kHeight].value};
+}
+
+void KalmanFilter::take_course(const Course& course) {
+  axes_[kCx].velocity = course.velocity_x;
+  axes_[kCy].velocity = course.velocity_y;
+  axes_[kShape].value = course.shape;
+  axes_[kHeight].value = course.height;
+}
+
 Box KalmanFilter::box() const {
   const double height = axes_[kHeight].value;
-  const double width = axes_[kAspect].value * height;
+  const double width = axes_[kShape].value * (state_ == BoxState::kSize ? 1 : height);
   if (!(height > 0) || !(width > 0)) return {};
   const double cx = axes_[kCx].value, cy = axes_[kCy].value;
   return {static_cast<float>(cx - width / 2), static_cast<float>(cy - height / 2),

@@ -35,6 +35,9 @@ std::unique_ptr<Tracker> make_byte_tracker(const ByteTrackOptions& options) {
   require_share("match_iou", options.match_iou);
   require_share("second_match_iou", options.second_match_iou);
   require_share("unconfirmed_match_iou", options.unconfirmed_match_iou);
+  require_share("recovery_margin", options.recovery_margin);
+  require_share("recovery_iou", options.recovery_iou);
+  require_share("appearance_threshold", options.appearance_threshold);
   require_positive("lost_seconds", options.lost_seconds);
   require_positive("frame_rate", options.frame_rate);
   if (options.low_threshold > options.high_threshold) {

@@ -24,8 +24,8 @@ class Tracker {
 };
 
 /// ByteTrack (Zhang et al., ECCV 2022). The defaults are those of Ultralytics' bytetrack.yaml,
-/// which most users know; docs/tracking.md compares them with the paper's, which suit a detector
-/// trained for one kind of scene and scored by MOT17.
+/// which most users know, and `recovery_margin` adds to them; docs/tracking.md compares them with
+/// the paper's, which suit a detector trained for one kind of scene and scored by MOT17.
 struct ByteTrackOptions {
   /// First association takes detections at or above it (paper: 0.6).
   float high_threshold = 0.25f;
@@ -38,11 +38,24 @@ struct ByteTrackOptions {
   float match_iou = 0.2f;
   float second_match_iou = 0.5f;       ///< as `match_iou`, second association, never fused
   float unconfirmed_match_iou = 0.3f;  ///< as `match_iou`, tracks seen only once so far
+  /// The last association, which ByteTrack does not have (Yang et al., "C-BIoU", WACV 2023): what
+  /// is still alone is compared once more with boxes that have grown by this share of their size on
+  /// each side; and a track that is lost goes on as it moved before something covered it. 0 leaves
+  /// both out.
+  float recovery_margin = 0.2f;
+  float recovery_iou = 0.1f;  ///< as `match_iou`, of the grown boxes
   /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
   double lost_seconds = 1.0;
   /// Unit of the motion model: its deviations are per 1 / frame_rate seconds, whatever the frame
   /// rate of the stream.
   double frame_rate = 30.0;
+  /// The motion model knows a box by width and height (BoT-SORT) instead of by aspect ratio and
+  /// height (ByteTrack): see `BoxState`.
+  bool size_state = true;
+  /// Least cosine between a detection's embedding and the mean of a track's, of a pair that may
+  /// match; 0 leaves appearance out. What has no embedding is judged by its box alone. Good values
+  /// depend on the ReID model.
+  float appearance_threshold = 0;
   bool fuse_score = true;   ///< weigh IoU by detection score, as the paper's code does
   bool class_aware = true;  ///< never match across classes
 };

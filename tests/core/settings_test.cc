@@ -333,8 +333,12 @@ TEST(SettingKeys, TrackingDefaultsAreTheTrackers) {
   EXPECT_FLOAT_EQ(settings.match_iou, tracker.match_iou);
   EXPECT_FLOAT_EQ(settings.second_match_iou, tracker.second_match_iou);
   EXPECT_FLOAT_EQ(settings.unconfirmed_match_iou, tracker.unconfirmed_match_iou);
+  EXPECT_FLOAT_EQ(settings.recovery_margin, tracker.recovery_margin);
+  EXPECT_FLOAT_EQ(settings.recovery_iou, tracker.recovery_iou);
   EXPECT_EQ(settings.lost_seconds, tracker.lost_seconds);
   EXPECT_EQ(settings.frame_rate, tracker.frame_rate);
+  EXPECT_FLOAT_EQ(settings.appearance_threshold, tracker.appearance_threshold);
+  EXPECT_EQ(settings.size_state, tracker.size_state);
   EXPECT_EQ(settings.fuse_score, tracker.fuse_score);
   EXPECT_EQ(settings.class_aware, tracker.class_aware);
 }

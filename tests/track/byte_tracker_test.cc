@@ -103,6 +103,77 @@ TEST(ByteTracker, LostForLongerThanTheBufferIsANewObject) {
   }
 }
 
+TEST(ByteTracker, WhatFliesPastItsOwnSizeIsRecovered) {
+  // Ten frames a second, 41 px each, 40 px wide: boxes of two frames never touch.
+  for (const auto& [margin, second] : {std::pair{0.2f, std::int64_t{1}}, {0.0f, kNoTrack}}) {
+    ByteTrackOptions options;
+    options.recovery_margin = margin;
+    Scene scene(options);
+    EXPECT_EQ(scene.at(0.0, {{100, 100}}), Ids{1});
+    EXPECT_EQ(scene.at(0.1, {{141, 100}}), Ids{second}) << margin;
+    EXPECT_EQ(scene.at(0.2, {{182, 100}}), Ids{second}) << margin;
+  }
+}
+
+TEST(ByteTracker, WhoWalksBehindSomethingComesOutOnTheOtherSide) {
+  // A walker of 40 px, 4 px a frame, passes behind a pillar from x = 200 to 250: only what stands
+  // out of it on either side is detected, so the box's middle slows down, then hurries.
+  for (const auto& [margin, same] : {std::pair{0.2f, true}, {0.0f, false}}) {
+    ByteTrackOptions options;
+    options.recovery_margin = margin;
+    const auto tracker = make_byte_tracker(options);
+    std::int64_t last = kNoTrack;
+    for (int i = 0; i < 80; ++i) {
+      const float left = 40 + 4.0f * static_cast<float>(i), right = left + 40;
+      const Box before{left, 100, std::min(right, 200.0f), 200};
+      const Box after{std::max(left, 250.0f), 100, right, 200};
+      const Box& box = before.width() >= 12 ? before : after;
+      Detections detections;
+      if (box.width() >= 12) {
+        detections.boxes = {box};
+        detections.scores = {0.9f};
+        detections.classes = {0};
+      }
+      tracker->update(detections, i / 30.0);
+      if (!detections.tracks.empty()) last = detections.tracks[0];
+    }
+    EXPECT_EQ(last == 1, same) << "margin " << margin << ", id " << last;
+  }
+}
+
+TEST(ByteTracker, RecoveryLeavesOverlappingPairsAlone) {
+  Scene scene;
+  for (int i = 0; i < 5; ++i) scene.next({{100, 100}});
+  // The newcomer stands nearer to where the first will be than the first's own box allows for.
+  EXPECT_EQ(scene.next({{100, 100}, {145, 100}}), (Ids{1, kNoTrack}));
+  EXPECT_EQ(scene.next({{100, 100}, {145, 100}}), (Ids{1, 2}));
+  EXPECT_EQ(scene.next({{145, 100}}), Ids{2}) << "its own track overlaps with it";
+}
+
+// One embedding of two numbers for each object of a frame.
+Ids seen_with(Tracker& tracker, double seconds, const std::vector<Object>& objects,
+              std::vector<float> embeddings) {
+  Detections detections = detections_of(objects);
+  detections.embeddings = std::move(embeddings);
+  detections.embedding_size = 2;
+  tracker.update(detections, seconds);
+  return detections.tracks;
+}
+
+TEST(ByteTracker, WhatLooksDifferentDoesNotInheritAnId) {
+  for (const auto& [threshold, id] : {std::pair{0.7f, kNoTrack}, {0.0f, std::int64_t{1}}}) {
+    ByteTrackOptions options;
+    options.appearance_threshold = threshold;
+    const auto tracker = make_byte_tracker(options);
+    EXPECT_EQ(tracker->wants_embeddings(), threshold > 0);
+    for (int i = 0; i < 5; ++i) seen_with(*tracker, i / 30.0, {{100, 100}}, {1, 0});
+    EXPECT_EQ(seen_with(*tracker, 5 / 30.0, {{100, 100}}, {0, 0}), Ids{1}) << "no embedding";
+    // Another steps into the very place of the first.
+    EXPECT_EQ(seen_with(*tracker, 6 / 30.0, {{100, 100}}, {0, 1}), Ids{id}) << threshold;
+    EXPECT_EQ(seen_with(*tracker, 7 / 30.0, {{100, 100}}, {0, 1}), Ids{threshold > 0 ? 2 : 1});
+  }
+}
+
 TEST(ByteTracker, TheBufferIsTimeNotFrames) {
   Scene scene;
   for (int i = 0; i < 10; ++i) scene.at(i * 0.1, {{100, 100}});
@@ -267,6 +338,8 @@ TEST(ByteTracker, OptionsOutOfRangeAreRefused) {
   };
   EXPECT_EQ(message_of([](auto& o) { o.match_iou = 1.5f; }),
             "tracker: match_iou is 1.5; it must lie in [0, 1]");
+  EXPECT_EQ(message_of([](auto& o) { o.recovery_margin = -0.5f; }),
+            "tracker: recovery_margin is -0.5; it must lie in [0, 1]");
   EXPECT_EQ(message_of([](auto& o) { o.lost_seconds = 0; }),
             "tracker: lost_seconds is 0; it must be a positive number");
   EXPECT_EQ(message_of([](auto& o) { o.low_threshold = 0.5f; }),

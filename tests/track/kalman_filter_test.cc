@@ -53,7 +53,7 @@ KalmanFilter moving_right() {
     filter.predict(1);
     filter.update({5.0f * i, 0, 40 + 5.0f * i, 100});
   }
-  filter.freeze_height();
+  filter.freeze_size();
   return filter;
 }
 

@@ -24,6 +24,8 @@ TEST(ByteTracker, GivesTheReferencesIdsInEveryFrame) {
     head >> word;
     if (word == "scene") {
       ByteTrackOptions options;
+      options.recovery_margin = 0;  // the reference is ByteTrack alone
+      options.size_state = false;
       head >> scene >> options.class_aware >> options.high_threshold >> options.new_track_threshold;
       tracker = make_byte_tracker(options);
       continue;

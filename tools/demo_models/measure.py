@@ -3,7 +3,6 @@
 kept on the GPU. The measure that counts is `peregrine eval`; this one only steers."""
 import numpy as np
 import torch
-from torchvision.ops import batched_nms, box_iou
 
 from losses import BODY_SHARE, SIGMAS
 
@@ -25,6 +24,26 @@ def average_precision(scores, hits, wanted):
     return np.array(result)
 
 
+def box_iou(a, b):
+    """a [n, 4], b [m, 4] -> [n, m]"""
+    low, high = torch.maximum(a[:, None, :2], b[None, :, :2]), torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    size = lambda x: (x[:, 2:] - x[:, :2]).prod(-1)
+    return shared / (size(a)[:, None] + size(b)[None] - shared).clamp(min=1e-9)
+
+
+def suppress(boxes, scores, kinds, iou=0.7, limit=300):
+    """Greedy, class-aware suppression; indices by falling score."""
+    order = scores.argsort(descending=True)[:4 * limit]
+    rivals = (box_iou(boxes[order], boxes[order]) > iou) & (kinds[order][:, None] == kinds[order][None])
+    gone, kept = torch.zeros(len(order), dtype=torch.bool), []
+    for i in range(len(order)):
+        if not gone[i]:
+            kept.append(i)
+            gone |= rivals[i]
+    return order[kept[:limit]]
+
+
 def oks(found, truth, area):
     """found [n, 17, 3], truth [m, 17, 3], area [m] -> [n, m]"""
     marked = truth[:, :, 2] > 0
@@ -40,18 +59,18 @@ def quick_map(model, frames, task, batch=25):
     collected = {}
     wanted = {}
     for start in range(0, len(frames), batch):
-        rows = frames.rows[start:start + batch]
-        picture = frames.rgb[start:start + batch].permute(0, 3, 1, 2).float() / 255
+        rows = frames.rows[start:min(start + batch, len(frames))].cpu()
+        picture = frames.rgb[start:start + len(rows)].permute(0, 3, 1, 2).float() / 255
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             output = model(picture.contiguous(memory_format=torch.channels_last))
         output = output[0] if isinstance(output, tuple) else output
         for row, out in zip(rows, output.float()):
+            out = out[:, out[4:4 + model.classes].amax(0) > 0.01].cpu()
             score, kind = out[4:4 + model.classes].max(0)
-            keep = (score > 0.01).nonzero()[:, 0]
-            center, size = out[:2, keep].T, out[2:4, keep].T
+            center, size = out[:2].T, out[2:4].T
             boxes = torch.cat((center - size / 2, center + size / 2), 1)
-            order = batched_nms(boxes, score[keep], kind[keep], 0.7)[:300]
-            keep, boxes = keep[order], boxes[order]
+            keep = suppress(boxes, score, kind)
+            boxes = boxes[keep]
             for c in row[:, 1].unique().long().tolist() + kind[keep].unique().tolist():
                 collected.setdefault(c, [])
                 wanted.setdefault(c, 0)
@@ -72,8 +91,8 @@ def quick_map(model, frames, task, batch=25):
                     match = oks(points, real[:, 9:60].unflatten(1, (17, 3)), area)
                 else:
                     match = box_iou(found, real[:, 3:7])
-                match = match.cpu().numpy()
-                excused = (box_iou(found, doubt[:, 3:7]).amax(1) > 0.3).cpu().numpy() if len(doubt) else np.zeros(len(found), bool)
+                match = match.numpy()
+                excused = (box_iou(found, doubt[:, 3:7]).amax(1) > 0.3).numpy() if len(doubt) else np.zeros(len(found), bool)
                 hits = np.zeros((len(found), len(THRESHOLDS)), bool)
                 for t, threshold in enumerate(THRESHOLDS):
                     free = np.ones(match.shape[1], bool)
@@ -84,7 +103,7 @@ def quick_map(model, frames, task, batch=25):
                         if free[best] and match[i, best] >= threshold:
                             hits[i, t], free[best] = True, False
                 counted = hits.any(1) | ~excused
-                collected[c].append((score[keep][chosen].cpu().numpy()[counted], hits[counted]))
+                collected[c].append((score[keep][chosen].numpy()[counted], hits[counted]))
     table = {}
     for c in sorted(collected):
         if wanted.get(c, 0) == 0:

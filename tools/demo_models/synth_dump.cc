@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// peregrine-synth-dump FIRST_SEED SEEDS FRAMES OUT: training pictures of many small worlds.
+// peregrine-synth-dump [--crops] FIRST_SEED SEEDS FRAMES OUT: training pictures of many small
+// worlds.
 //
-// Writes FRAMES frames, spread over 24 seconds, of each world with seeds FIRST_SEED up to
+// With --crops: pictures of single objects, see dump_crops.h. Without:
+// writes FRAMES frames, spread over 24 seconds, of each world with seeds FIRST_SEED up to
 // FIRST_SEED + SEEDS - 1, every one letterboxed into 640 x 640 with grey 114, as the models see it:
 //   OUT.rgb  uint8   [n, 640, 640, 3]
 //   OUT.own  uint8   [n, 640, 640]    0 nobody, else 1 + the object's place among the frame's rows
@@ -17,7 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "peregrine/error.h"
+#include "dump_crops.h"
+#include "dump_file.h"
 #include "video/synth/random.h"
 #include "video/synth/synth.h"
 
@@ -30,31 +33,16 @@ constexpr int kSide = 640;
 constexpr int kColumns = 61;
 constexpr double kSeconds = 24;
 
-struct File {
-  std::FILE* handle;
-  std::string path;
-  explicit File(std::string name) : handle(std::fopen(name.c_str(), "wb")), path(std::move(name)) {
-    if (handle == nullptr) throw Error(ErrorCode::kOutput, path + ": cannot be written");
-  }
-  ~File() { std::fclose(handle); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  void write(const void* data, std::size_t bytes) {
-    if (std::fwrite(data, 1, bytes, handle) != bytes) {
-      throw Error(ErrorCode::kOutput, path + ": disk full");
-    }
-  }
-};
-
-/// Picture sizes that a user's video may have, as the letterbox leaves them. Every tenth world is
-/// drawn at twice the size and halved, as a larger video would be.
+/// Picture sizes that a user's video may have, as the letterbox leaves them. Half of the worlds are
+/// drawn at twice the size and halved, as a larger video would be: what is asked for in it may be
+/// half as small.
 struct Shape {
   int width, height, halve;
 };
 Shape choose_shape(std::uint64_t seed) {
-  constexpr Shape kShapes[] = {{640, 360, 1}, {640, 360, 1}, {640, 360, 1}, {640, 360, 1},
-                               {640, 480, 1}, {640, 640, 1}, {640, 400, 1}, {480, 640, 1},
-                               {640, 272, 1}, {1280, 720, 2}};
+  constexpr Shape kShapes[] = {{640, 360, 1},  {640, 360, 1},  {640, 480, 1},  {640, 640, 1},
+                               {480, 640, 1},  {1280, 720, 2}, {1280, 720, 2}, {1280, 720, 2},
+                               {1280, 720, 2}, {1280, 544, 2}};
   return kShapes[Rng::of(seed, 77).below(10)];
 }
 
@@ -155,7 +143,7 @@ class Dump {
     }
   }
 
-  File rgb_, own_, obj_;
+  DumpFile rgb_, own_, obj_;
   SynthTruth truth_;
   std::int64_t count_ = 0;
 };
@@ -163,16 +151,20 @@ class Dump {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: peregrine-synth-dump FIRST_SEED SEEDS FRAMES OUT\n");
+  const bool crops = argc > 1 && std::strcmp(argv[1], "--crops") == 0;
+  if (argc != 5 + crops) {
+    std::fprintf(stderr, "usage: peregrine-synth-dump [--crops] FIRST_SEED SEEDS FRAMES OUT\n");
     return 2;
   }
+  char** rest = argv + 1 + crops;
+  const auto first = std::strtoull(rest[0], nullptr, 10),
+             seeds = std::strtoull(rest[1], nullptr, 10);
+  const int frames = std::atoi(rest[2]);
+  const auto draw = [&](auto&& dump) {
+    for (std::uint64_t seed = first; seed < first + seeds; ++seed) dump.world(seed, frames);
+  };
   try {
-    const auto first = std::strtoull(argv[1], nullptr, 10),
-               seeds = std::strtoull(argv[2], nullptr, 10);
-    Dump dump(argv[4]);
-    for (std::uint64_t seed = first; seed < first + seeds; ++seed)
-      dump.world(seed, std::atoi(argv[3]));
+    crops ? draw(CropDump(rest[3])) : draw(Dump(rest[3]));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "peregrine-synth-dump: %s\n", error.what());
     return 1;

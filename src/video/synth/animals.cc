@@ -126,7 +126,9 @@ class Ball final : public Actor {
   Ball(Rng rng, Path path) : Actor(SynthClass::kBall, std::move(path)) {
     const bool football = rng.chance(0.4);
     main_ = football ? Color{0.93, 0.93, 0.9} : from_hsv(rng.uniform(), 0.85, 0.9);
-    patch_ = football ? Color{0.1, 0.1, 0.1} : from_hsv(rng.uniform(), 0.7, 0.95);
+    // A football's patches are of any dark colour, so that two balls are rarely twins.
+    patch_ = football ? from_hsv(rng.uniform(), 0.9, rng.range(0.1, 0.7))
+                      : from_hsv(rng.uniform(), 0.7, 0.95);
     radius_ = rng.range(0.13, 0.24);
     bounce_ = rng.chance(0.7) ? rng.range(0.3, 1.3) : 0.0;
     period_ = 2 * std::sqrt(2 * bounce_ / 9.81);

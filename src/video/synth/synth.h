@@ -40,7 +40,8 @@ void check_synth_options(const SynthOptions& options);
 
 /// How a person who marks pictures for COCO would mark a body point.
 enum class Visibility : std::uint8_t {
-  kUnmarked,  ///< outside of the picture, or hidden with no visible part of the body around (0)
+  kUnmarked,  ///< outside of the picture, hidden with no visible part of the body around, or of a
+              ///< body below `kMinMarkedArea` (0)
   kOccluded,  ///< hidden, but within the box of what is seen, so that it can be told (1)
   kVisible,   ///< in sight (2)
 };
@@ -56,6 +57,10 @@ struct SynthKeypoint {
 /// blamed for finding it (COCO's "iscrowd", MOT's "conf 0").
 constexpr double kMinVisibleFraction = 0.3;
 constexpr float kMinVisibleSide = 10;
+
+/// Nobody marks the body points of people who show fewer pixels: COCO's have none on objects below
+/// 32 x 32, and its measure of keypoints knows no small ones.
+constexpr std::int64_t kMinMarkedArea = 32 * 32;
 
 /// One object as it can be seen in one frame. Objects without one visible pixel are not listed.
 struct SynthObject {

@@ -75,7 +75,7 @@ void mark_body(const Shown& shown, std::uint16_t owner, const Canvas& canvas, co
                double seconds, SynthObject& object) {
   std::array<BodyPoint, 17> points;
   object.has_keypoints = shown.actor->keypoints(camera, seconds, points);
-  if (!object.has_keypoints) return;
+  if (!object.has_keypoints || object.area < kMinMarkedArea) return;
   for (std::size_t k = 0; k < points.size(); ++k) {
     SynthKeypoint& out = object.keypoints[k];
     out = {};

@@ -68,18 +68,22 @@ TEST(Synth, MasksBoxesAndAreasAgree) {
 }
 
 TEST(Synth, VisibleBodyPointsLieOnTheBody) {
-  SynthWorld world(small(3));
+  SynthOptions options = small(3);
+  options.width = 960, options.height = 540;
+  SynthWorld world(options);
   SynthTruth truth;
-  int visible = 0;
+  int visible = 0, unmarked_people = 0;
   for (int index : {0, 50, 100, 150}) {
     world.render(index, PixelFormat::kYuv420p, &truth);
     for (const SynthObject& object : truth.objects) {
       EXPECT_EQ(object.has_keypoints, object.class_id == SynthClass::kPerson);
+      unmarked_people += object.has_keypoints && object.area < kMinMarkedArea;
       for (const SynthKeypoint& k : object.keypoints) {
         if (k.visibility == Visibility::kUnmarked) continue;
         visible += k.visibility == Visibility::kVisible;
+        EXPECT_GE(object.area, kMinMarkedArea);
         EXPECT_GE(k.x, 0);
-        EXPECT_LT(k.x, 320);
+        EXPECT_LT(k.x, 960);
         EXPECT_GE(k.x, object.box.x1 - 1);
         EXPECT_LE(k.x, object.box.x2 + 1);
         EXPECT_GE(k.y, object.box.y1 - 1);
@@ -88,6 +92,7 @@ TEST(Synth, VisibleBodyPointsLieOnTheBody) {
     }
   }
   EXPECT_GT(visible, 50);
+  EXPECT_GT(unmarked_people, 0) << "nobody small to be left unmarked";
 }
 
 // The nearer of two objects is the one that is seen, and depth is that of who is seen.
