@@ -16,7 +16,7 @@
 
 #include "core/cuda/check.h"
 #include "core/cuda/handles.h"
-#include "engine/bindings.h"
+#include "core/tensor_spec.h"
 #include "engine/cuda/cuda_engine.h"
 #include "engine/cuda/plan_builder.h"
 #include "model/half.h"
@@ -85,7 +85,7 @@ Arguments parse(int argc, char** argv) {
 // References hold planes; a plan built with --half-pixels takes [batch, height, width, 4] of FP16.
 bool takes_pixels(const TensorSpec& spec) { return spec.dtype == DType::kFloat16; }
 Shape reference_shape(const TensorSpec& spec, std::int64_t pictures) {
-  const Shape shape = engine::with_batch(spec, pictures);
+  const Shape shape = with_batch(spec, pictures);
   return takes_pixels(spec) ? Shape{shape[0], 3, shape[1], shape[2]} : shape;
 }
 std::vector<std::uint16_t> half_pixels(const std::vector<float>& planes, const Shape& planar) {
@@ -189,7 +189,8 @@ class Run {
   std::pair<double, double> milliseconds() {
     std::vector<double> times;
     for (int round = -3; round < 30; ++round) {
-      const cuda::Event start = cuda::make_event(EventUse::kTiming), stop = cuda::make_event(EventUse::kTiming);
+      const cuda::Event start = cuda::make_event(cuda::EventUse::kTiming),
+                        stop = cuda::make_event(cuda::EventUse::kTiming);
       constexpr int kCalls = 5;
       CUDA_CHECK(cudaEventRecord(start.get(), stream_.get()));
       for (int i = 0; i < kCalls; ++i) once();
@@ -203,7 +204,7 @@ class Run {
 
  private:
   TensorView add(const TensorSpec& spec, const void* values) {
-    const Shape shape = engine::with_batch(spec, batch_);
+    const Shape shape = with_batch(spec, batch_);
     buffers_.emplace_back(byte_size(spec.dtype, shape));
     if (values) {
       CUDA_CHECK(cudaMemcpy(buffers_.back().data(), values, buffers_.back().bytes(),

@@ -2,12 +2,14 @@
 #include "compiler/arena_schedule.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace peregrine::compiler {
 namespace {
 
-constexpr int kMostWaits = 200;  // added for memory, before fewer streams are tried
+constexpr int kMostWaits = 100;  // added for memory before so many streams are given up
 
 // Two buffers may share memory when whatever touches the one is always done before anything touches
 // the other.
@@ -29,13 +31,16 @@ class Scheduler {
     }
   }
 
-  ArenaPlan plan(const std::vector<StepOrder>& order) const {
+  ArenaPlan plan(const std::vector<StepOrder>& order, std::size_t budget) const {
     const Precedence precedence(order);
-    return plan_arena(buffers_, [&](std::size_t a, std::size_t b) {
+    const auto together = [&](std::size_t a, std::size_t b) {
       return !all_before(uses_[a], uses_[b], precedence) &&
              !all_before(uses_[b], uses_[a], precedence);
-    });
+    };
+    return plan_arena(buffers_, together, budget);
   }
+
+  std::size_t peak() const { return plan_arena(buffers_, nullptr, SIZE_MAX).peak; }
 
   // Adds a wait for memory that reaches past `budget`; false when there is none to add.
   bool wait_for_memory(std::vector<StepOrder>& order, const ArenaPlan& plan,
@@ -62,10 +67,12 @@ class Scheduler {
       }
     }
     if (!best) return false;
-    const int step = buffers_[best->later].first;
-    std::vector<int>& waits = order[static_cast<std::size_t>(step)].waits;
-    for (const int user : uses_[best->earlier].steps) {
-      if (!precedence.before(user, step)) waits.push_back(user);
+    // Each part of a concatenation has a producer of its own.
+    for (const int step : uses_[best->later].steps) {
+      std::vector<int>& waits = order[static_cast<std::size_t>(step)].waits;
+      for (const int user : uses_[best->earlier].steps) {
+        if (!precedence.before(user, step)) waits.push_back(user);
+      }
     }
     return true;
   }
@@ -75,25 +82,70 @@ class Scheduler {
   std::vector<Buffer> buffers_;
 };
 
+// Waits that others imply cost an edge each and order nothing.
+void drop_implied_waits(std::vector<StepOrder>& order) {
+  const Precedence precedence(order);
+  std::vector<int> tail;  // last step of each stream
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto stream = static_cast<std::size_t>(order[i].stream);
+    if (stream >= tail.size()) tail.resize(stream + 1, -1);
+    std::vector<int>& waits = order[i].waits;
+    std::sort(waits.begin(), waits.end(), std::greater<>());
+    std::vector<int> kept;
+    for (const int wait : waits) {
+      const auto implies = [&](int other) { return other >= 0 && precedence.before(wait, other); };
+      if (!implies(tail[stream]) && std::none_of(kept.begin(), kept.end(), implies)) {
+        kept.push_back(wait);
+      }
+    }
+    waits = std::move(kept);
+    tail[stream] = static_cast<int>(i);
+  }
+}
+
+// Steps one after the other on the longest way through the program.
+int longest_way(const std::vector<StepOrder>& order) {
+  std::vector<int> length(order.size(), 1), tail;
+  int longest = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto stream = static_cast<std::size_t>(order[i].stream);
+    if (stream >= tail.size()) tail.resize(stream + 1, -1);
+    const auto follow = [&](int before) {
+      length[i] = std::max(length[i], 1 + length[static_cast<std::size_t>(before)]);
+    };
+    if (tail[stream] >= 0) follow(tail[stream]);
+    for (const int wait : order[i].waits) follow(wait);
+    tail[stream] = static_cast<int>(i);
+    longest = std::max(longest, length[i]);
+  }
+  return longest;
+}
+
 }  // namespace
 
 ArenaSchedule schedule_in_arena(const Dependencies& dependencies, std::span<const BufferUse> uses,
                                 int streams, std::size_t fixed_bytes) {
   const Scheduler scheduler(uses);
-  for (;; --streams) {
+  const auto fixed = static_cast<double>(fixed_bytes);
+  const double most = kMostMemory * (static_cast<double>(scheduler.peak()) + fixed) - fixed;
+  const auto budget = static_cast<std::size_t>(most);
+  ArenaSchedule best;
+  int shortest = 0;
+  for (int count = 1; count <= streams; ++count) {
     ArenaSchedule schedule;
-    schedule.order = assign_streams(dependencies, streams);
-    schedule.plan = scheduler.plan(schedule.order);
-    if (streams <= 1) return schedule;
-    const auto fixed = static_cast<double>(fixed_bytes);
-    const double most = kMostMemory * (static_cast<double>(schedule.plan.peak) + fixed) - fixed;
-    const auto budget = static_cast<std::size_t>(most);
+    schedule.order = assign_streams(dependencies, count);
+    schedule.plan = scheduler.plan(schedule.order, budget);
     for (int added = 0; schedule.plan.bytes > budget && added < kMostWaits; ++added) {
       if (!scheduler.wait_for_memory(schedule.order, schedule.plan, budget)) break;
-      schedule.plan = scheduler.plan(schedule.order);
+      schedule.plan = scheduler.plan(schedule.order, budget);
     }
-    if (schedule.plan.bytes <= budget) return schedule;
+    const int way = longest_way(schedule.order);
+    if (count > 1 && (schedule.plan.bytes > budget || way >= shortest)) continue;
+    drop_implied_waits(schedule.order);
+    best = std::move(schedule);
+    shortest = way;
   }
+  return best;
 }
 
 }  // namespace peregrine::compiler

@@ -26,9 +26,10 @@ struct ArenaSchedule {
 /// What an arena may take beside `fixed_bytes` of weights, over the least it can be.
 inline constexpr double kMostMemory = 1.15;
 
-/// As many streams, up to `streams`, as an arena within `kMostMemory` has room for. Where branches
-/// that may run side by side need more, steps of one wait for buffers of another first: those that
-/// are furthest apart in the program, so that the wait costs least.
+/// Of all numbers of streams up to `streams`, the one with the fewest steps one after the other
+/// whose arena is within `kMostMemory`; the smaller one of equals. Where branches that may run side
+/// by side need more memory, steps of one wait for buffers of another: those that are furthest
+/// apart in the program, so that the wait costs least. One stream always does.
 ArenaSchedule schedule_in_arena(const Dependencies& dependencies, std::span<const BufferUse> uses,
                                 int streams, std::size_t fixed_bytes);
 

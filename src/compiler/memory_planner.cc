@@ -90,10 +90,11 @@ ArenaPlan place(std::span<const Buffer> buffers, const Indices& order,
 
 // What lies on top goes somewhere earlier in the order, as long as that loses nothing.
 void improve(std::span<const Buffer> buffers, const std::vector<Indices>& conflicts, Indices order,
-             ArenaPlan& best) {
+             std::size_t enough, ArenaPlan& best) {
   constexpr int kRounds = 100;
+  if (best.bytes - best.bytes / 5 > enough && enough > best.peak) return;  // out of reach
   std::minstd_rand random(1);  // the same plan every time
-  for (int round = 0; round < kRounds && best.bytes > best.peak; ++round) {
+  for (int round = 0; round < kRounds && best.bytes > enough; ++round) {
     const auto top = std::find_if(order.begin(), order.end(), [&](std::size_t i) {
       return best.offsets[i] + aligned(buffers[i].bytes) == best.bytes;
     });
@@ -112,7 +113,8 @@ void improve(std::span<const Buffer> buffers, const std::vector<Indices>& confli
 
 }  // namespace
 
-ArenaPlan plan_arena(std::span<const Buffer> buffers, const Together& together) {
+ArenaPlan plan_arena(std::span<const Buffer> buffers, const Together& together,
+                     std::size_t enough) {
   // No one order is best for every model, and placing is cheap: the smallest of a few wins.
   using Before = bool (*)(const Buffer&, const Buffer&);
   constexpr Before kOrders[] = {
@@ -139,7 +141,7 @@ ArenaPlan plan_arena(std::span<const Buffer> buffers, const Together& together) 
     best_order = std::move(order);
   }
   best.peak = peak_of(buffers);
-  improve(buffers, conflicts, std::move(best_order), best);
+  improve(buffers, conflicts, std::move(best_order), std::max(enough, best.peak), best);
   return best;
 }
 

@@ -24,8 +24,10 @@ struct ArenaPlan {
 constexpr std::size_t kArenaAlignment = 256;  ///< what cudaMalloc gives, and TMA descriptors want
 
 /// Buffers alive together never overlap; `together`, where given, says so of two of them in place
-/// of their steps (which may run side by side). Cost: O(n^2).
+/// of their steps (which may run side by side). No smaller arena is looked for below `enough`
+/// bytes. Cost: O(n^2).
 ArenaPlan plan_arena(std::span<const Buffer> buffers,
-                     const std::function<bool(std::size_t, std::size_t)>& together = nullptr);
+                     const std::function<bool(std::size_t, std::size_t)>& together = nullptr,
+                     std::size_t enough = 0);
 
 }  // namespace peregrine::compiler
