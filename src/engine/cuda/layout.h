@@ -64,13 +64,4 @@ class Layout {
   std::map<const model::Value*, int> output_roots_;
 };
 
-/// The strided form of a movement node on an input of the given strides: offset (elements) and
-/// strides of output `index`; none when it has to move data.
-struct StridedView {
-  std::int64_t offset = 0;
-  Shape strides;
-};
-std::optional<StridedView> strided_view(const model::Node& node, std::size_t output,
-                                        const Shape& input_strides);
-
 }  // namespace peregrine::cuda
