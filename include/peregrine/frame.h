@@ -71,6 +71,9 @@ struct Frame {
   /// Of a device frame: the CUDA event (cudaEvent_t) after which the picture is complete, owned by
   /// `storage`; readers make their stream wait for it. Null: it is complete.
   void* ready = nullptr;
+  /// When the packet that completed the frame had come (of a paced file: was due), in nanoseconds
+  /// of the steady clock; 0: unknown.
+  std::int64_t received = 0;
 
   bool empty() const { return planes[0].data == nullptr; }
 };

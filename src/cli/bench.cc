@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // peregrine bench MODEL: how fast a model runs here. Its answer is checked before it is timed: a
-// wrong fast answer is no answer.
+// wrong fast answer is no answer. With videos and --model, bench_streams.cc answers instead.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/bench_streams.h"
 #include "cli/cli.h"
 #include "cli/inspect_parts.h"
 #include "cli/status_line.h"
@@ -301,29 +302,61 @@ int run(Options options) {
 }  // namespace
 
 void add_bench(CLI::App& program, Action& action) {
-  CLI::App* command = program.add_subcommand("bench", "How fast a model runs on this machine");
+  CLI::App* command = program.add_subcommand(
+      "bench", "How fast a model runs on this machine, or how many cameras it serves");
   const auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->model, "ONNX file or plan")->required();
-  command->add_option("--batch", options->batches, "Batches to time, such as 1,8,32")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--against", options->against,
-                      "ONNX file that a plan's answers are checked with");
-  command->add_flag("--unchecked", options->unchecked, "Time without checking the answer");
-  command->add_option("--tolerance", options->tolerance, "Relative L2 allowed of any output")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("--per-node", options->per_node, "Time each node of a plan");
-  command->add_option("--seconds", options->seconds, "Of timing, for each batch")
-      ->check(CLI::Range(0.01, 600.0));
-  command->add_option("--device", options->device, "auto, cpu, cuda or cuda:N");
-  command->add_option("--precision", options->precision, "Of an ONNX file on a GPU: fp16 or fp32")
-      ->check(CLI::IsMember({"auto", "fp16", "fp32"}));
+  const auto arguments = std::make_shared<std::vector<std::string>>();
   command
-      ->add_option("--imgsz", options->image_size,
-                   "Side of the input, where the model leaves it open")
-      ->check(CLI::Range(1, 8192));
+      ->add_option("MODEL", *arguments,
+                   "ONNX file or plan; with --model, videos to be played as cameras")
+      ->required();
+  const StreamBench streams(*command);
+  const std::string group = "How fast a model is";
+  auto* model = command->get_option("--model");
+  const auto add = [&](CLI::Option* option) { option->excludes(model)->group(group); };
+  add(command->add_option("--batch", options->batches, "Batches to time, such as 1,8,32")
+          ->delimiter(',')
+          ->check(CLI::Range(1, 4096)));
+  add(command->add_option("--against", options->against,
+                          "ONNX file that a plan's answers are checked with"));
+  add(command->add_flag("--unchecked", options->unchecked, "Time without checking the answer"));
+  add(command->add_option("--tolerance", options->tolerance, "Relative L2 allowed of any output")
+          ->check(CLI::PositiveNumber));
+  add(command->add_flag("--per-node", options->per_node, "Time each node of a plan"));
+  add(command
+          ->add_option("--imgsz", options->image_size,
+                       "Side of the input, where the model leaves it open")
+          ->check(CLI::Range(1, 8192)));
+  auto* seconds = command
+                      ->add_option("--seconds", options->seconds,
+                                   "Of timing: each batch (2), or each number of streams (5)")
+                      ->check(CLI::Range(0.01, 600.0));
+  auto* device = command->add_option("--device", options->device, "auto, cpu, cuda or cuda:N");
+  auto* precision =
+      command
+          ->add_option("--precision", options->precision, "Of an ONNX file on a GPU: fp16 or fp32")
+          ->check(CLI::IsMember({"auto", "fp16", "fp32"}));
   command->add_option("--json", options->json, "The figures as JSON; - for stdout");
-  command->callback([&action, options] { action = [options] { return run(*options); }; });
+  command->callback([=, &action] {
+    if (streams.asked()) {
+      StreamBench::General general;
+      general.sources = *arguments;
+      general.json = options->json;
+      if (device->count() > 0) general.device = options->device;
+      if (precision->count() > 0) general.precision = options->precision;
+      if (seconds->count() > 0) general.seconds = options->seconds;
+      action = [streams, general] { return streams.run(general); };
+      return;
+    }
+    if (arguments->size() > 1) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("bench times one model, not {}; for videos, name their model with "
+                              "--model",
+                              arguments->size()));
+    }
+    options->model = arguments->front();
+    action = [options] { return run(*options); };
+  });
 }
 
 }  // namespace peregrine::cli

@@ -144,6 +144,7 @@ std::string stage_times(const pipeline::StageTimes& stages) {
   add("track", stages.track);
   add("embed", stages.embed);
   add("write", stages.write);
+  add("latency", stages.latency);
   return table.text(2);
 }
 
@@ -184,6 +185,11 @@ std::string progress_json(const pipeline::Progress& progress) {
     text += fmt::format(R"(,"expected_frames":{})", progress.expected_frames);
   if (const double left = remaining_seconds(progress); left >= 0)
     text += fmt::format(R"(,"eta_seconds":{:.1f})", left);
+  if (progress.latency.count() > 0) {
+    text += fmt::format(R"(,"dropped_frames":{},"latency_ms":{{"p50":{:.3f},"p95":{:.3f}}})",
+                        progress.dropped_frames, progress.latency.percentile_seconds(0.5) * 1e3,
+                        progress.latency.percentile_seconds(0.95) * 1e3);
+  }
   if (const auto& gpu = progress.gpu) {
     text += fmt::format(
         R"(,"gpu":{{"used_bytes":{},"ours_bytes":{},"cached_bytes":{},"sm_percent":{:.1f},)"

@@ -31,7 +31,7 @@ std::string describe(const SettingKey& key) {
 
 }  // namespace
 
-SettingsFlags::SettingsFlags(CLI::App& command) : parsed_(std::make_shared<Parsed>()) {
+SettingsFlags::SettingsFlags(CLI::App& command, Own own) : parsed_(std::make_shared<Parsed>()) {
   const auto parsed = parsed_;
   command.add_option("--config", parsed->file, "Configuration file (TOML)")
       ->type_name("FILE")
@@ -58,7 +58,7 @@ SettingsFlags::SettingsFlags(CLI::App& command) : parsed_(std::make_shared<Parse
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->group("Settings");
   for (const SettingKey& key : setting_keys()) {
-    if (!key.flag) continue;
+    if (!key.flag || own == Own::kSetOnly) continue;
     const auto take = [parsed, &key](const std::string& value, const std::string& flag) {
       parsed->values.push_back({key.name, value, {SettingLayer::kFlag, flag}});
     };

@@ -14,10 +14,12 @@ class App;
 namespace peregrine::cli {
 
 /// The flags of the settings table on a subcommand: --config FILE, --set KEY=VALUE for any key, and
-/// each key's own flag (a switch gets --no-FLAG beside it). Copies share what was parsed.
+/// unless `kSetOnly` each key's own flag (a switch gets --no-FLAG beside it). Copies share what was
+/// parsed.
 class SettingsFlags {
  public:
-  explicit SettingsFlags(CLI::App& command);
+  enum class Own { kEach, kSetOnly };
+  explicit SettingsFlags(CLI::App& command, Own own = Own::kEach);
 
   /// Environment, files, machine, and the flags that were given.
   SettingsInputs inputs() const;

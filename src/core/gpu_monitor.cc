@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/gpu_monitor.h"
 
+#include <iterator>
+
 #include "core/shared_library.h"
 
 namespace peregrine {
@@ -57,7 +59,22 @@ GpuSample GpuMonitor::sample() const {
   if (ask_decoder && ask_decoder(device, &decoder, &period) == 0) {
     sample.decoder_percent = static_cast<int>(decoder);
   }
+  unsigned generation = 0, lanes = 0;
+  auto* ask_generation =
+      nvml.find<int(Driver::Device, unsigned*)>("nvmlDeviceGetMaxPcieLinkGeneration");
+  auto* ask_lanes = nvml.find<int(Driver::Device, unsigned*)>("nvmlDeviceGetMaxPcieLinkWidth");
+  if (ask_generation && ask_lanes && ask_generation(device, &generation) == 0 &&
+      ask_lanes(device, &lanes) == 0) {
+    sample.bus_bytes_per_second = pcie_bytes_per_second(generation, lanes);
+  }
   return sample;
+}
+
+double pcie_bytes_per_second(unsigned generation, unsigned lanes) {
+  // Of a lane, after its line code (8b/10b, later 128b/130b, then PAM4 with FLITs).
+  constexpr double kLane[] = {0.25e9, 0.5e9, 0.985e9, 1.969e9, 3.938e9, 7.563e9};
+  if (generation == 0 || generation > std::size(kLane) || lanes == 0) return -1;
+  return kLane[generation - 1] * lanes;
 }
 
 }  // namespace peregrine

@@ -11,7 +11,11 @@ struct GpuSample {
   std::int64_t used_bytes = -1, total_bytes = -1;  ///< of all processes
   int sm_percent = -1;                             ///< share of time in which some kernel ran
   int decoder_percent = -1;                        ///< of NVDEC, all its engines together
+  double bus_bytes_per_second = -1;                ///< nominal rate of its PCIe link, one direction
 };
+
+/// Nominal rate of a PCIe link, one direction; -1 for a generation that this program does not know.
+double pcie_bytes_per_second(unsigned generation, unsigned lanes);
 
 /// Asks NVML (libnvidia-ml, opened by name) again and again. Never throws: without a driver every
 /// answer is -1.

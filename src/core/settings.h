@@ -25,7 +25,7 @@ struct InferenceSettings {
   bool latency = false;
   int image_size = 0;  ///< side of the model's input where the model leaves it open; 0: auto
   std::string task = "auto";
-  std::string labels;  ///< file of class names, one a line; empty: the model's
+  std::string labels;              ///< file of class names, one a line; empty: the model's
   std::string normalize = "auto";  ///< auto, none, imagenet, clip
   double confidence = 0.25;
   double iou = 0.7;
@@ -44,6 +44,8 @@ struct InputSettings {
   double end_seconds = 0;  ///< 0: to the end
   int every = 1;
   int max_frames = 0;  ///< 0: all
+  int loop = 1;        ///< times that a file is read
+  bool pace = false;
   double connect_seconds = 10;
 };
 

@@ -6,6 +6,13 @@
 
 namespace peregrine {
 
+/// The monotonic clock itself, for moments that two parts of the program compare.
+inline std::int64_t steady_nanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 /// Time since it was made, on the monotonic clock.
 class Stopwatch {
  public:

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "engine/factory.h"
 #include "engine/gpu_engine.h"
+#include "video/paced_source.h"
 #include "video/synth/synth.h"
 #include "vision/picture_input.h"
 
@@ -34,11 +35,28 @@ std::vector<video::SourceSpec> find_sources(const std::vector<std::string>& argu
   return sources;
 }
 
+bool is_network(const video::SourceSpec& source) {
+  return source.kind == video::SourceSpec::Kind::kNetwork;
+}
+
+// Only what can be read from its beginning again.
+void check_loop(const video::SourceSpec& source, const video::SourceOptions& options) {
+  if (options.loop == 1) return;
+  if (source.kind != video::SourceSpec::Kind::kFile || is_synthetic(source)) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("--loop repeats video files, and '{}' is none", source.name));
+  }
+  if (options.start_seconds > 0 || options.end_seconds > 0) {
+    throw Error(ErrorCode::kUsage, "--loop repeats whole files; leave out --start and --end");
+  }
+}
+
 StreamSpec make_stream(const video::SourceSpec& source, const video::SourceOptions& options) {
+  check_loop(source, options);
   StreamSpec stream;
   stream.source = source;
   stream.options = options;
-  stream.live = source.kind == video::SourceSpec::Kind::kNetwork;
+  stream.live = options.paced || is_network(source);
   if (is_synthetic(source)) {
     stream.open = [source, options](const std::atomic<bool>&) {
       if (options.gpu.strict) {
@@ -56,15 +74,20 @@ StreamSpec make_stream(const video::SourceSpec& source, const video::SourceOptio
       return video::open_source(source, cancellable);
     };
   }
+  if (options.paced && !is_network(source)) {
+    stream.open = [open = std::move(stream.open)](const std::atomic<bool>& cancel) {
+      return video::make_paced_source(open(cancel));
+    };
+  }
   return stream;
 }
 
 // Streams that are open side by side.
-int streams_at_once(const std::vector<video::SourceSpec>& sources, int max_open_files) {
-  const auto live = std::count_if(sources.begin(), sources.end(), [](const auto& each) {
-    return each.kind == video::SourceSpec::Kind::kNetwork;
+int streams_at_once(const std::vector<video::SourceSpec>& sources, const JobOptions& options) {
+  const auto live = std::count_if(sources.begin(), sources.end(), [&](const auto& each) {
+    return options.source.paced || is_network(each);
   });
-  const auto files = std::min<std::ptrdiff_t>(std::ssize(sources) - live, max_open_files);
+  const auto files = std::min<std::ptrdiff_t>(std::ssize(sources) - live, options.max_open_files);
   return static_cast<int>(std::max<std::ptrdiff_t>(1, live + files));
 }
 
@@ -195,7 +218,7 @@ void check_task(const JobOptions& options, Task task) {
 
 Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink>> sinks) {
   const std::vector<video::SourceSpec> sources = find_sources(options.sources);
-  const int at_once = streams_at_once(sources, options.max_open_files);
+  const int at_once = streams_at_once(sources, options);
 
   Job job;
   const LoadedModel detector =

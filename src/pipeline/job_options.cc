@@ -80,6 +80,8 @@ video::SourceOptions source_options(const Settings& settings) {
   options.end_seconds = settings.input.end_seconds;
   options.every = settings.input.every;
   options.max_frames = settings.input.max_frames;
+  options.loop = settings.input.loop;
+  options.paced = settings.input.pace;
   options.max_side = settings.input.max_side;
   options.decoder_threads = settings.input.decoder_threads;
   options.connect_seconds = settings.input.connect_seconds;

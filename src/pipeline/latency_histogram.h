@@ -27,6 +27,13 @@ class LatencyHistogram {
     total_ += other.total_;
   }
 
+  /// Leaves what was added since `earlier`, a copy of this one at that time.
+  void subtract(const LatencyHistogram& earlier) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] -= earlier.buckets_[i];
+    count_ -= earlier.count_;
+    total_ -= earlier.total_;
+  }
+
   std::uint64_t count() const { return count_; }
   double total_seconds() const { return static_cast<double>(total_) * 1e-9; }
   double mean_seconds() const {

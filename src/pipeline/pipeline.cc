@@ -96,9 +96,12 @@ class Pipeline::Impl {
     progress.seconds = clock_.seconds();
     double decode_seconds = 0;
     bool length_known = true;
+    progress.steady = is_steady();
     const std::lock_guard lock(mutex_);
     for (const auto& lane : lanes_) {
       progress.frames += lane->frames();
+      progress.dropped_frames += lane->dropped_frames();
+      lane->add_latency(progress.latency);
       decode_seconds += lane->decode_seconds();
       // A finished stream counts what it had, whatever its container promised.
       const std::int64_t expected = lane->finished() ? lane->frames() : lane->expected_frames();
@@ -337,6 +340,7 @@ class Pipeline::Impl {
       summary.stages.track.merge(stages.track);
       summary.stages.embed.merge(stages.embed);
       summary.stages.write.merge(stages.write);
+      summary.stages.latency.merge(stages.latency);
     }
     for (const auto& stages : worker_stages_) {
       summary.stages.preprocess.merge(stages->preprocess);

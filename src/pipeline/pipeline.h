@@ -62,6 +62,8 @@ struct StreamSummary {
 /// Time in each stage, over all streams; one entry a frame.
 struct StageTimes {
   LatencyHistogram decode, preprocess, infer, postprocess, track, embed, write;
+  /// Of live streams: from a frame's packet to its answer in every sink.
+  LatencyHistogram latency;
 };
 
 struct RunSummary {
@@ -85,7 +87,10 @@ struct Progress {
   std::int64_t frames = 0;
   std::int64_t expected_frames = 0;  ///< 0 when a length is unknown
   int streams_running = 0, streams_waiting = 0, streams_done = 0;
+  std::int64_t dropped_frames = 0;
+  bool steady = false;  ///< every stream has run for a while
   double seconds = 0;
+  LatencyHistogram latency;                                                   ///< as in StageTimes
   double decode_ms = 0, preprocess_ms = 0, infer_ms = 0, postprocess_ms = 0;  ///< means a frame
   std::optional<GpuUse> gpu;
 };

@@ -217,9 +217,23 @@ void StreamLane::write_frame(Slot& slot) {
   if (!wants_picture_) let_go(frame);
   for (const auto& sink : sinks_) sink->write(slot.result, wants_picture_ ? frame : Frame{});
   stages_.write.add(watch.nanoseconds());
+  measure_latency(frame);
   ++summary_.frames;
   count_objects(detections);
   ++frames_;
+}
+
+// A file is read ahead as fast as it goes: how long its frames waited says nothing.
+void StreamLane::measure_latency(const Frame& frame) {
+  if (frame.received == 0 || !prefetch_->info().live) return;
+  const std::int64_t nanoseconds = steady_nanoseconds() - frame.received;
+  const std::lock_guard lock(mutex_);
+  stages_.latency.add(nanoseconds);
+}
+
+void StreamLane::add_latency(LatencyHistogram& sum) const {
+  const std::lock_guard lock(mutex_);
+  sum.merge(stages_.latency);
 }
 
 void StreamLane::count_objects(const Detections& detections) {

@@ -62,6 +62,9 @@ class StreamLane {
   bool live() const { return spec_.live; }
   std::int64_t expected_frames() const { return expected_frames_; }
   std::int64_t frames() const { return frames_; }
+  std::int64_t dropped_frames() const { return started() ? prefetch_->dropped_frames() : 0; }
+  /// Adds what was measured so far. Safe from any thread.
+  void add_latency(LatencyHistogram& sum) const;
   double decode_seconds() const { return static_cast<double>(decode_nanoseconds_) * 1e-9; }
 
   /// Once `finished`.
@@ -74,6 +77,7 @@ class StreamLane {
   void note_failure(const Error& error);
   void open_sinks();
   void write_frame(Slot& slot);
+  void measure_latency(const Frame& frame);
   void count_objects(const Detections& detections);
   void track(const Frame& frame, Detections& detections);
   void embed(const Frame& frame, Detections& detections);
@@ -91,7 +95,7 @@ class StreamLane {
   std::unique_ptr<track::Tracker> tracker_;
   std::unique_ptr<vision::Embedder> embedder_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::unique_ptr<Slot>> slots_;  // in presentation order
   bool exhausted_ = false;                   // the last event has been taken
@@ -108,7 +112,7 @@ class StreamLane {
   std::int64_t highest_track_ = 0;
   std::vector<int> embedded_;
   StreamSummary summary_;
-  StageTimes stages_;
+  StageTimes stages_;  // `latency` under the mutex, for others to see
 
   std::thread writer_;  // last: it uses everything above
 };

@@ -16,11 +16,13 @@ namespace {
 class FileSource final : public Source {
  public:
   FileSource(const SourceSpec& spec, Access access, const SourceOptions& options)
-      : name_(spec.name), url_(spec.url), access_(access) {
+      : name_(spec.name), url_(spec.url), access_(access), rounds_left_(options.loop - 1) {
     watch_.set_cancel(options.cancel);
     reader_ = std::make_unique<MediaReader>(spec.name, spec.url, access, options, watch_);
     const AVStream& stream = reader_->stream();
     info_ = describe_source(spec.name, *reader_);
+    info_.frame_count *= options.loop;
+    info_.duration_seconds *= static_cast<double>(options.loop);
     maker_ = FrameMaker(*reader_);
     timeline_.emplace(stream.time_base, to_av(info_.frame_rate));
     const std::int64_t origin = stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time;
@@ -47,7 +49,9 @@ class FileSource final : public Source {
       AvFrame picture = first_ ? std::move(first_) : reader_->read();
       if (!picture) {
         check_ending();
-        return EndOfStream{};
+        if (reader_->ending() == MediaReader::Ending::kStopped || rounds_left_ == 0) break;
+        picture = start_over();
+        if (!picture) break;  // stopped
       }
       const std::int64_t pts = timeline_->next(picture->best_effort_timestamp);
       if (selection_->judge(pts) != Selection::Verdict::kTake) continue;
@@ -55,6 +59,7 @@ class FileSource final : public Source {
       frame.info.index = selection_->index();
       frame.info.pts = pts;
       frame.info.time_base = info_.time_base;
+      frame.received = reader_->packet_time();
       return frame;
     }
     return EndOfStream{};
@@ -68,6 +73,20 @@ class FileSource final : public Source {
     const Frame frame = maker_.make(std::move(copy));
     info_.width = frame.info.width;
     info_.height = frame.info.height;
+  }
+
+  AvFrame start_over() {
+    --rounds_left_;
+    AvFrame picture = reader_->restart();
+    if (watch_.stopped()) return nullptr;
+    if (!picture) {
+      throw Error(ErrorCode::kInputUnsupported,
+                  fmt::format("'{}' cannot be read from its beginning again; leave out --loop, or "
+                              "name it several times",
+                              name_));
+    }
+    timeline_->follow(picture->best_effort_timestamp);
+    return picture;
   }
 
   void check_ending() const {
@@ -95,6 +114,7 @@ class FileSource final : public Source {
   std::optional<Timeline> timeline_;
   std::optional<Selection> selection_;
   AvFrame first_;  ///< decoded while opening
+  std::int64_t rounds_left_;
 };
 
 }  // namespace

@@ -145,6 +145,7 @@ class LiveSource final : public Source {
     frame.info.index = selection_->index();
     frame.info.pts = pts;
     frame.info.time_base = info_.time_base;
+    frame.received = reader_->packet_time();
     return frame;
   }
 

@@ -13,6 +13,7 @@
 
 #include "core/ledger.h"
 #include "core/log.h"
+#include "core/stopwatch.h"
 #include "peregrine/error.h"
 #include "video/codecs.h"
 
@@ -234,8 +235,9 @@ void MediaReader::start_decoder(const AVCodec& codec) {
   decoder_->pkt_timebase = stream_->time_base;
   decoder_->thread_count = options_.decoder_threads;
   // Frame threads hold back one picture each, which a live stream should not wait for.
-  decoder_->thread_type =
-      access_ == Access::kLive ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
+  decoder_->thread_type = access_ == Access::kLive || options_.paced
+                              ? FF_THREAD_SLICE
+                              : FF_THREAD_FRAME | FF_THREAD_SLICE;
   decoder_->flags |= AV_CODEC_FLAG_UNALIGNED;  // crop to the pixel
   decoder_->opaque = this;
   decoder_->get_buffer2 = &MediaReader::get_buffer;
@@ -381,6 +383,7 @@ void MediaReader::feed() {
   const AVPacket& packet = *packet_;
   const bool ours = packet.stream_index == stream_->index && packet.size > 0;
   const bool damaged = trusts_corrupt_flag_ && (packet.flags & AV_PKT_FLAG_CORRUPT) != 0;
+  if (ours) packet_time_ = steady_nanoseconds();
   if (ours && damaged) ++corrupt_;
   if (ours && !damaged && (!wait_for_key_ || (packet.flags & AV_PKT_FLAG_KEY) != 0)) {
     wait_for_key_ = false;
@@ -409,9 +412,9 @@ std::string MediaReader::ending_text() const {
   return ending_ == Ending::kStalled ? "stalled" : av_error_text(ending_error_);
 }
 
-bool MediaReader::seek_once(std::int64_t timestamp) {
+bool MediaReader::seek_once(std::int64_t position, int flags) {
   watch_.arm(kFileSeconds);
-  const int result = av_seek_frame(format_.get(), stream_->index, timestamp, AVSEEK_FLAG_BACKWARD);
+  const int result = av_seek_frame(format_.get(), stream_->index, position, flags);
   watch_.disarm();
   if (result < 0) return false;
   avcodec_flush_buffers(decoder_.get());
@@ -431,6 +434,13 @@ std::int64_t MediaReader::second() const {
 bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
   // Before the first time: seeks without an index compare decoding times, which come earlier.
   return seek_once(first - second) || seek_once(first);
+}
+
+AvFrame MediaReader::restart() {
+  // An elementary stream has no times to search for.
+  const bool timeless = (format_->iformat->flags & AVFMT_NOTIMESTAMPS) != 0;
+  const bool back = timeless ? seek_once(0, AVSEEK_FLAG_BYTE) : rewind(start_time(), second());
+  return back ? read() : nullptr;
 }
 
 AvFrame MediaReader::seek(std::int64_t timestamp) {

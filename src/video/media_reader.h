@@ -47,6 +47,12 @@ class MediaReader {
   /// container cannot seek, simply the next frame.
   AvFrame seek(std::int64_t timestamp);
 
+  /// Goes back to the beginning after the end. The first frame; null when it cannot be read again.
+  AvFrame restart();
+
+  /// When the last packet of the stream had come, in nanoseconds of the steady clock; 0: none yet.
+  std::int64_t packet_time() const { return packet_time_; }
+
   const AVFormatContext& format() const { return *format_; }
   const AVStream& stream() const { return *stream_; }
   const AVCodecContext& decoder() const { return *decoder_; }
@@ -68,7 +74,8 @@ class MediaReader {
   static AVPixelFormat choose_format(AVCodecContext* decoder, const AVPixelFormat* offered);
   [[noreturn]] void refuse_size(int width, int height) const;
   static int get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags);
-  bool seek_once(std::int64_t timestamp);
+  /// `position`: a time of the stream, or a byte with AVSEEK_FLAG_BYTE.
+  bool seek_once(std::int64_t position, int flags = AVSEEK_FLAG_BACKWARD);
   std::int64_t start_time() const;
   std::int64_t second() const;  // in the stream's time base
   void go_on_without_gpu();
@@ -90,6 +97,7 @@ class MediaReader {
   Ending ending_ = Ending::kNone;
   int ending_error_ = 0;
   int bad_reads_ = 0;
+  std::int64_t packet_time_ = 0;
   bool wait_for_key_ = false;
   bool trusts_corrupt_flag_ = true;
   bool gpu_refused_ = false;                    // by the decoder, when it saw what the stream is

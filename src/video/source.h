@@ -28,8 +28,12 @@ struct SourceOptions {
   double end_seconds = 0;       ///< first time no longer wanted; 0: to the end
   std::int64_t every = 1;       ///< deliver each Nth decoded frame
   std::int64_t max_frames = 0;  ///< delivered frames; 0: all
-  int max_side = 8192;          ///< larger pictures are refused
-  int decoder_threads = 0;      ///< of the CPU decoder; 0: libav chooses
+  std::int64_t loop = 1;        ///< times that a video file is read, its times going on
+  /// Decode as from a camera: the CPU decoder holds no pictures back to work on several at once.
+  /// Who wants the file's own speed too wraps the source (video/paced_source.h).
+  bool paced = false;
+  int max_side = 8192;      ///< larger pictures are refused
+  int decoder_threads = 0;  ///< of the CPU decoder; 0: libav chooses
   GpuDecodeOptions gpu;
   double stall_seconds = 3;  ///< a live source silent for this long is reconnected
   double backoff_min_seconds = 0.5;

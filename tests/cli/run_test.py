@@ -142,6 +142,35 @@ class RunTest(unittest.TestCase):
                          [0.5, 0.6, 0.7, 0.8, 0.9])
         self.assertEqual(len(self.lines(self.clip, "--max-frames", "4")), 4)
 
+    def test_a_paced_file_takes_its_time_and_tells_its_latency(self):
+        started = time.monotonic()
+        done = self.run_peregrine(self.clip, "--pace", "--model", self.model, "--jsonl", os.devnull)
+        self.assertGreaterEqual(time.monotonic() - started, 19 / FPS)
+        self.assertRegex(done.stderr, r"(?m)^  latency +\d")
+        self.assertNotIn("latency", self.run_peregrine(self.clip, "--model", self.model).stderr)
+
+    def test_paced_streams_run_side_by_side(self):
+        done = self.run_peregrine(*[self.clip] * 6, "--max-open-files", "1", "--pace", "--model", self.model,
+                                  "--progress", "json", "--jsonl", self.folder / "paced.jsonl")
+        self.assertIn("120 frames", done.stderr)
+        reports = [json.loads(line)["progress"] for line in done.stderr.splitlines() if line.startswith("{")]
+        self.assertEqual(reports[0]["streams"]["running"], 6)
+        self.assertGreater(reports[0]["latency_ms"]["p95"], 0)
+        self.assertEqual(reports[0]["dropped_frames"], 0)
+
+    def test_loop_repeats_a_file(self):
+        lines = self.lines(self.clip, "--loop", "3")
+        self.assertEqual([line["frame"] for line in lines], list(range(60)))
+        for line in lines:
+            self.assertAlmostEqual(line["pts"], line["frame"] / FPS, places=6)
+        self.assertEqual([l["detections"] for l in lines[40:]], [l["detections"] for l in lines[:20]])
+
+    def test_what_cannot_loop(self):
+        for sources, what in ((["synth:seconds=1"], "'synth:seconds=1' is none"), (["-"], "is none"),
+                              ([self.clip, "--start", "1"], "leave out --start and --end")):
+            done = self.run_peregrine(*sources, "--model", self.model, "--loop", "2", code=2, stdin=subprocess.DEVNULL)
+            self.assertIn(what, done.stderr)
+
     def test_batches_change_no_answer(self):
         self.assertEqual(self.lines(self.clip), self.lines(self.clip, "--batch", "4"))
 

@@ -24,6 +24,17 @@ TEST(LatencyHistogram, ExtremesStayInRange) {
   EXPECT_NEAR(histogram.percentile_seconds(1.0), 4398, 4398 * 0.032);
 }
 
+TEST(LatencyHistogram, SubtractLeavesWhatCameLater) {
+  LatencyHistogram all;
+  all.add(1000);
+  const LatencyHistogram earlier = all;
+  all.add(5'000'000);
+  all.subtract(earlier);
+  EXPECT_EQ(all.count(), 1u);
+  EXPECT_NEAR(all.percentile_seconds(0), 5e-3, 5e-3 * 0.032);
+  EXPECT_DOUBLE_EQ(all.total_seconds(), 5e-3);
+}
+
 TEST(LatencyHistogram, MergeAddsUp) {
   LatencyHistogram a, b;
   a.add(1000);

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/stopwatch.h"
+
 namespace peregrine::pipeline {
 namespace {
 
@@ -20,6 +22,8 @@ struct Script {
   std::optional<Error> open_error{}, end_error{};
   std::optional<int> gap_before{};  // frame index
   bool hang_at_end = false;
+  bool live = false;
+  milliseconds age{0};  // of a frame when it is handed out
 };
 
 class ScriptedSource : public video::Source {
@@ -30,6 +34,7 @@ class ScriptedSource : public video::Source {
     info_.frame_count = script.frames;
     info_.frame_rate = {10, 1};
     info_.time_base = {1, 10};
+    info_.live = script.live;
   }
   const video::SourceInfo& info() const override { return info_; }
   video::SourceEvent read() override {
@@ -52,6 +57,7 @@ class ScriptedSource : public video::Source {
     frame.format = PixelFormat::kGray8;
     frame.planes[0] = {pixels->data(), 8};
     frame.storage = pixels;
+    frame.received = steady_nanoseconds() - std::chrono::nanoseconds(script_.age).count();
     ++next_;
     return frame;
   }
@@ -241,6 +247,41 @@ TEST(Pipeline, GapsKeepTheirPlace) {
   const RunSummary summary = rig.run();
   EXPECT_EQ(rig.log.frames[0], (std::vector<std::int64_t>{0, 1, -1, 2, 3}));
   EXPECT_EQ(summary.streams[0].gaps, 1);
+}
+
+TEST(Pipeline, MeasuresLiveStreamsFromPacketToAnswer) {
+  Rig rig;
+  rig.scripts = {{.frames = 5, .interval = milliseconds(5), .live = true, .age = milliseconds(500)},
+                 {.frames = 5, .age = milliseconds(500)}};
+  rig.slow_stream = 0;  // its sink takes 30 ms a frame
+  rig.options.queue_depth = 8;
+  const RunSummary summary = rig.run();
+  EXPECT_EQ(summary.frames, 10);
+  ASSERT_EQ(summary.stages.latency.count(), 5U);  // a file's frames wait as long as they like
+  EXPECT_GE(summary.stages.latency.percentile_seconds(0), 0.53 * (1 - 1.0 / 32));
+  EXPECT_LT(summary.stages.latency.mean_seconds(), 5);
+}
+
+TEST(Pipeline, ProgressTellsLatencyAndDroppedFrames) {
+  Rig rig;
+  rig.scripts = {{.frames = 200, .interval = milliseconds(1), .hang_at_end = true, .live = true}};
+  rig.live = true;
+  rig.slow_stream = 0;
+  rig.options.queue_depth = 1;
+  rig.options.workers = 1;
+  auto pipeline = rig.make();
+  RunSummary summary;
+  std::thread runner([&] { summary = pipeline->run(); });
+  Progress progress;
+  while (progress.dropped_frames == 0 || progress.latency.count() == 0) {
+    std::this_thread::sleep_for(milliseconds(1));
+    progress = pipeline->progress();
+  }
+  EXPECT_GE(progress.latency.percentile_seconds(0.5), 0.029);
+  pipeline->stop();
+  runner.join();
+  EXPECT_GE(summary.streams[0].dropped_frames, progress.dropped_frames);
+  EXPECT_GE(summary.stages.latency.count(), progress.latency.count());
 }
 
 TEST(Pipeline, StopFinishesTheFilesAndSaysSo) {

@@ -149,6 +149,52 @@ TEST_P(Selected, StartEndEveryAndMaxFrames) {
 INSTANTIATE_TEST_SUITE_P(All, Selected, ::testing::Values("a.mp4", "a.mkv", "a.ts"),
                          [](const auto& each) { return std::string(each.param + 2); });
 
+class Looped : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Looped, TimesAndIndicesGoOn) {
+  PEREGRINE_NEEDS_FFMPEG();
+  const TemporaryFolder folder;
+  const std::string path = folder / GetParam();
+  // Under a second, so that a step back in time is no sign of a new round.
+  ffmpeg("-f lavfi -i testsrc2=s=64x64:r=25:d=0.8 -c:v libx264 -g 8 -bf 2 '" + path + "'");
+  const Reading once = read_all(path);
+  ASSERT_EQ(once.frames.size(), 20U);
+  SourceOptions options;
+  options.loop = 3;
+  const auto source = open(path, options);
+  if (const std::int64_t counted = open(path)->info().frame_count; counted > 0)
+    EXPECT_EQ(source->info().frame_count, 3 * counted);
+  const Reading thrice = read_all(*source);
+  EXPECT_EQ(thrice.error, "");
+  EXPECT_EQ(thrice.corrupt, 0);
+  ASSERT_EQ(thrice.frames.size(), 60U);
+  for (std::size_t i = 0; i < 60; ++i) {
+    EXPECT_EQ(thrice.frames[i].info.index, static_cast<std::int64_t>(i));
+    const double since = thrice.frames[i].info.seconds() - thrice.frames[0].info.seconds();
+    EXPECT_NEAR(since, static_cast<double>(i) / 25, 0.0015) << i;  // Matroska counts milliseconds
+    EXPECT_EQ(pixel(thrice.frames[i], 20, 30), pixel(once.frames[i % 20], 20, 30)) << i;
+    EXPECT_GT(thrice.frames[i].received, 0);
+  }
+  options.max_frames = 25;
+  EXPECT_EQ(read_all(path, options).frames.size(), 25U);
+}
+INSTANTIATE_TEST_SUITE_P(All, Looped, ::testing::Values("a.mp4", "a.mkv", "a.ts", "a.h264"),
+                         [](const auto& each) { return std::string(each.param + 2); });
+
+TEST(FileSource, APipeCannotBeReadAgain) {
+  PEREGRINE_NEEDS_FFMPEG();
+  const TemporaryFolder folder;
+  ffmpeg("-f lavfi -i testsrc2=s=64x64:r=25:d=1 -c:v libx264 '" + folder / "a.ts" + "'");
+  const std::string pipe = folder / "pipe.ts";
+  shell("mkfifo '" + pipe + "' && (cat '" + folder / "a.ts" + "' > '" + pipe + "' &)");
+  SourceOptions options;
+  options.loop = 2;
+  const Reading reading = read_all(pipe, options);
+  EXPECT_EQ(reading.frames.size(), 25U);
+  EXPECT_NE(reading.error.find("cannot be read from its beginning again"), std::string::npos)
+      << reading.error;
+}
+
 TEST(FileSource, FollowsAChangeOfResolution) {
   PEREGRINE_NEEDS_FFMPEG();
   const TemporaryFolder folder;
