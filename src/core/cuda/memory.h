@@ -21,8 +21,8 @@ struct MemoryStats {
 
 /// The accounts of GPU `device`. Safe from any thread.
 MemoryStats memory_stats(int device);
-/// Most that `in_use + cached` may reach; an allocation past it throws `Error(kOutOfMemory)`.
-/// 0: no limit.
+/// Most that `in_use + cached` may reach: what is cached goes first, then an allocation past it
+/// throws `Error(kOutOfMemory)`. 0: no limit.
 void set_memory_limit(int device, std::size_t bytes);
 /// Tests: the `nth` allocation from now on (1 is the next) fails as if the GPU were full; 0 stops
 /// it.
