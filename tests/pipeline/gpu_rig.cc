@@ -7,6 +7,7 @@
 #include "compiler/plan_file.h"
 #include "engine/gpu_engine.h"
 #include "video/clips.h"
+#include "vision/picture_input.h"
 
 namespace peregrine::testing {
 namespace {
@@ -18,6 +19,7 @@ const compiler::Plan& demo_plan() {
     engine::BuildRequest request;
     request.model = demo_model();
     request.batches = {1, kBatch};
+    request.half_pixels = true;
     request.time_budget_seconds = 4;
     request.tactic_cache = false;
     return engine::build_plan(request).plan;
@@ -84,7 +86,7 @@ GpuModel load_gpu_model() {
   GpuModel model;
   model.engine = engine::load_plan(demo_plan(), "demo-detect.plan", 0)->on_device();
   ModelInfo info = compiler::read_model_or_plan_info(demo_model());
-  info.inputs = model.engine->inputs();
+  info.inputs = {vision::planar_spec(model.engine->inputs().at(0))};
   info.outputs = model.engine->outputs();
   model.task = vision::identify_task(info, {});
   return model;
