@@ -41,7 +41,7 @@ struct Load {
 struct LoadOptions {
   double seconds = 5;           ///< measured
   double settle_seconds = 1;    ///< after every stream has run for a while: queues drain
-  double warm_up_seconds = 60;  ///< streams that are not under way by then are too many
+  double warm_up_seconds = 30;  ///< streams that are not under way by then are too many
 };
 
 /// Runs `streams` paced copies of the job's sources (in turn), which must be video files, for a

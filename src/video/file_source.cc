@@ -17,6 +17,10 @@ class FileSource final : public Source {
  public:
   FileSource(const SourceSpec& spec, Access access, const SourceOptions& options)
       : name_(spec.name), url_(spec.url), access_(access), rounds_left_(options.loop - 1) {
+    if (options.loop > 1 && access != Access::kFile) {
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("'{}' comes once; --loop repeats regular files", name_));
+    }
     watch_.set_cancel(options.cancel);
     reader_ = std::make_unique<MediaReader>(spec.name, spec.url, access, options, watch_);
     const AVStream& stream = reader_->stream();

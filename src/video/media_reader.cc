@@ -438,8 +438,8 @@ bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
 
 AvFrame MediaReader::restart() {
   // An elementary stream has no times to search for.
-  const bool timeless = (format_->iformat->flags & AVFMT_NOTIMESTAMPS) != 0;
-  const bool back = timeless ? seek_once(0, AVSEEK_FLAG_BYTE) : rewind(start_time(), second());
+  const bool timeless = stream_->start_time == AV_NOPTS_VALUE;
+  const bool back = (timeless && seek_once(0, AVSEEK_FLAG_BYTE)) || rewind(start_time(), second());
   return back ? read() : nullptr;
 }
 

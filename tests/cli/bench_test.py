@@ -83,9 +83,9 @@ class BenchTest(program.ProgramTest):
         self.refused(2, ["'synth:seconds=5' is no video file"], "bench", "synth:seconds=5", *with_model)
         self.refused(2, ["rtsp://nowhere/", "is no video file"], "bench", "rtsp://nowhere/", *with_model)
         self.refused(3, ["absent.mp4", "not found"], "bench", "absent.mp4", *with_model)
-        self.refused(3, ["absent.onnx"], "bench", self.clip, "--model", "absent.onnx")
+        self.refused(4, ["absent.onnx"], "bench", self.clip, "--model", "absent.onnx")
         self.write("noise.mp4", "this is no video")
-        self.refused(4, ["noise.mp4"], "bench", "noise.mp4", *with_model)
+        self.refused(3, ["noise.mp4"], "bench", "noise.mp4", *with_model)
 
     def test_options_of_the_wrong_question(self):
         self.refused(2, ["--model"], "bench", self.clip, "--streams", "4")

@@ -162,8 +162,7 @@ TEST_P(Looped, TimesAndIndicesGoOn) {
   SourceOptions options;
   options.loop = 3;
   const auto source = open(path, options);
-  if (const std::int64_t counted = open(path)->info().frame_count; counted > 0)
-    EXPECT_EQ(source->info().frame_count, 3 * counted);
+  EXPECT_EQ(source->info().frame_count, 3 * open(path)->info().frame_count);  // 0: unknown
   const Reading thrice = read_all(*source);
   EXPECT_EQ(thrice.error, "");
   EXPECT_EQ(thrice.corrupt, 0);
@@ -182,17 +181,12 @@ INSTANTIATE_TEST_SUITE_P(All, Looped, ::testing::Values("a.mp4", "a.mkv", "a.ts"
                          [](const auto& each) { return std::string(each.param + 2); });
 
 TEST(FileSource, APipeCannotBeReadAgain) {
-  PEREGRINE_NEEDS_FFMPEG();
   const TemporaryFolder folder;
-  ffmpeg("-f lavfi -i testsrc2=s=64x64:r=25:d=1 -c:v libx264 '" + folder / "a.ts" + "'");
   const std::string pipe = folder / "pipe.ts";
-  shell("mkfifo '" + pipe + "' && (cat '" + folder / "a.ts" + "' > '" + pipe + "' &)");
+  shell("mkfifo '" + pipe + "'");
   SourceOptions options;
   options.loop = 2;
-  const Reading reading = read_all(pipe, options);
-  EXPECT_EQ(reading.frames.size(), 25U);
-  EXPECT_NE(reading.error.find("cannot be read from its beginning again"), std::string::npos)
-      << reading.error;
+  EXPECT_ERROR(open(pipe, options), ErrorCode::kUsage, "pipe.ts' comes once; --loop");
 }
 
 TEST(FileSource, FollowsAChangeOfResolution) {
