@@ -131,12 +131,26 @@ void conv_blocks(const BoundStep& step, const ConvParams& p) {
   });
 }
 
+// Where the kernel would write must be where the operand says.
+void check_output_places(const BoundStep& step, const ConvParams& p) {
+  const TensorView& y = step.output();
+  const I pixels = I{p.out_height} * p.out_width;
+  for_each({y.shape[0], y.shape[1], p.out_height, p.out_width}, [&](const Ints& at) {
+    const I pixel = at[2] * p.out_width + at[3];
+    const I image = p.output_image_stride != 0
+                        ? at[0] * p.output_image_stride + pixel * p.output_stride
+                        : (at[0] * pixels + pixel) * p.output_stride;
+    EXPECT_EQ(offset(y, at), image + at[1] * p.output_channel_stride);
+  });
+}
+
 void conv(const BoundStep& step) {
   const TensorView& w = step.input(1);
   const ConvParams p = conv_params(step);
   for (const ConvSource& source : p.source) EXPECT_EQ(source.pixel_stride % 8, 0);
   EXPECT_TRUE(conv_tile_supports(p));
   if (p.block_channels != 0) return conv_blocks(step, p);
+  check_output_places(step, p);
   const I taps = p.kernel_height * p.kernel_width;
   convolve(step,
            [&](I out, I in, I tap) { return load(w, (out * taps + tap) * p.in_channels + in); });

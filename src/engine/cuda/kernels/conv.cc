@@ -20,9 +20,9 @@ bool source_fits(const ConvSource& source, int batch) {
 }
 
 bool can_store_vectors(const ConvParams& p) {
-  return p.output_channel_stride == 1 && p.out_channels % 8 == 0 && p.output_stride % 8 == 0 && p.output_image_stride % 8 == 0 &&
-         p.block_channels % 8 == 0 && p.output_row_stride % 8 == 0 && aligned_16(p.output) &&
-         aligned_16(p.bias) &&
+  return p.output_channel_stride == 1 && p.out_channels % 8 == 0 && p.output_stride % 8 == 0 &&
+         p.output_image_stride % 8 == 0 && p.block_channels % 8 == 0 &&
+         p.output_row_stride % 8 == 0 && aligned_16(p.output) && aligned_16(p.bias) &&
          (!p.residual || (p.residual_stride % 8 == 0 && aligned_16(p.residual)));
 }
 

@@ -97,9 +97,15 @@ ConvParams conv_params(const BoundStep& step) {
     p.residual_stride = pixel_stride(residual);
   }
   p.output = y.data;
-  p.output_stride = narrow(compiler::plane_pixel_stride(y.shape, y.strides).value_or(0));
-  if (y.shape[1] > 1) p.output_channel_stride = y.strides[1];
-  if (!compiler::pixel_stride(y.shape, y.strides)) p.output_image_stride = y.strides[0];
+  // Pixels one stride apart through all images (of single pixels that stride is the image's), or
+  // images of their own with planes or gaps.
+  if (const auto uniform = compiler::pixel_stride(y.shape, y.strides)) {
+    p.output_stride = narrow(*uniform);
+  } else {
+    p.output_stride = narrow(compiler::plane_pixel_stride(y.shape, y.strides).value_or(0));
+    p.output_image_stride = y.strides[0];
+    if (y.shape[1] > 1) p.output_channel_stride = y.strides[1];
+  }
   p.output_fp32 = y.dtype == DType::kFloat32;
   p.batch = narrow(x.shape[0]);
   p.in_height = p.source[0].height << p.source[0].upsample_shift;
