@@ -60,6 +60,7 @@ TensorView PreprocessCase::output(void* data) const {
   TensorView out(data, dtype, {static_cast<std::int64_t>(frames.size()), 3, height, width},
                  Device::cuda(0));
   if (layout == Layout::kChannelsLast) out.strides = {3 * height * width, 1, 3 * width, 3};
+  if (layout == Layout::kHalfPixels) out.strides = {4 * height * width, 1, 4 * width, 4};
   if (layout == Layout::kPadded) {
     const std::int64_t row = width + 3, channel = row * height + 5;
     out.strides = {3 * channel + 7, channel, row, 1};
@@ -115,7 +116,8 @@ void check_every_color(const RunCase& run) {
         frame.matrix = matrix;
         frame.range = range;
         for (const InputSpec::Fit fit : kFits) {
-          for (const Layout layout : {Layout::kPlanar, Layout::kChannelsLast, Layout::kPadded}) {
+          for (const Layout layout :
+               {Layout::kPlanar, Layout::kChannelsLast, Layout::kHalfPixels, Layout::kPadded}) {
             for (const DType dtype : {DType::kFloat32, DType::kFloat16}) {
               expect_right(run, {{frame}, {}, imagenet_input(41, 36, fit), dtype, layout},
                            name_of(frame) + " fit " + std::to_string(static_cast<int>(fit)) +
@@ -215,7 +217,7 @@ void check_crops(const RunCase& run) {
     }
   }
   for (const DType dtype : {DType::kFloat32, DType::kFloat16}) {
-    for (const Layout layout : {Layout::kPlanar, Layout::kChannelsLast}) {
+    for (const Layout layout : {Layout::kPlanar, Layout::kChannelsLast, Layout::kHalfPixels}) {
       crops.dtype = dtype;
       crops.layout = layout;
       expect_right(run, crops, to_string(dtype));

@@ -15,6 +15,7 @@ namespace peregrine::vision {
 enum class Layout {
   kPlanar,        ///< packed [pictures, 3, height, width]
   kChannelsLast,  ///< packed [pictures, height, width, 3]
+  kHalfPixels,    ///< as picture_input.h: [pictures, height, width, 4], the fourth left alone
   kPadded,        ///< planar with odd gaps after each row, channel and picture
 };
 
