@@ -28,6 +28,7 @@ struct DeviceAccounts {
   std::size_t held = 0;  // by callers and the pool
   std::size_t peak = 0;
   std::size_t limit = 0;
+  std::size_t elsewhere = 0;  // in use when the limit was set: other processes, CUDA's context
   std::size_t cached = 0;     // of `held`
   std::size_t pooled = 0;     // of `held`, by callers through the pool, rounded up
   std::size_t requested = 0;  // what they asked for
@@ -115,8 +116,14 @@ MemoryStats memory_stats(int device) {
 }
 
 void set_memory_limit(int device, std::size_t bytes) {
+  std::size_t available = 0, total = 0;
+  const bool known = bytes > 0 && cudaSetDevice(device) == cudaSuccess &&
+                     cudaMemGetInfo(&available, &total) == cudaSuccess;
+  if (bytes > 0 && !known) cudaGetLastError();  // without a GPU there is nothing to limit
   const std::lock_guard lock(accounts().mutex);
-  accounts().devices[device].limit = bytes;
+  DeviceAccounts& mine = accounts().devices[device];
+  mine.limit = bytes;
+  mine.elsewhere = known ? total - available - std::min(mine.held, total - available) : 0;
 }
 
 void fail_allocation(int nth) {
@@ -131,8 +138,8 @@ std::size_t available_memory(int device) {
   const std::lock_guard lock(accounts().mutex);
   const DeviceAccounts& mine = accounts().devices[device];
   if (mine.limit == 0) return available;
-  // The limit is for the whole process: what the driver has given to decoders counts too.
-  const std::size_t used = total - available;
+  // What the driver has given to decoders since counts too.
+  const std::size_t used = total - available - std::min(mine.elsewhere, total - available);
   return std::min(available, mine.limit > used ? mine.limit - used : 0);
 }
 

@@ -22,7 +22,9 @@ struct MemoryStats {
 /// The accounts of GPU `device`. Safe from any thread.
 MemoryStats memory_stats(int device);
 /// Most that `in_use + cached` may reach: what is cached goes first, then an allocation past it
-/// throws `Error(kOutOfMemory)`. 0: no limit.
+/// throws `Error(kOutOfMemory)`. What is in use on the GPU at this moment and is not ours (other
+/// processes, CUDA's own context) does not count; what decoders take later does. 0: no limit.
+/// Does nothing without a GPU.
 void set_memory_limit(int device, std::size_t bytes);
 /// Tests: the `nth` allocation from now on (1 is the next) fails as if the GPU were full; 0 stops
 /// it.
