@@ -85,6 +85,11 @@ void GpuWatch::take_sample() {
   }
 }
 
+GpuUse GpuWatch::last() {
+  take_sample();
+  return use();
+}
+
 GpuUse GpuWatch::use() const {
   const std::lock_guard lock(mutex_);
   GpuUse use = use_;

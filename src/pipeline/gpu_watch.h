@@ -46,6 +46,8 @@ class GpuWatch {
   ~GpuWatch();
   /// So far. Safe from any thread.
   GpuUse use() const;
+  /// With one more sample, so that a run of less than a second has one.
+  GpuUse last();
 
  private:
   void loop();

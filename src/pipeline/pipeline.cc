@@ -72,7 +72,7 @@ class Pipeline::Impl {
     wait_for_lanes();
     const double seconds = watch.seconds();
     std::optional<GpuUse> gpu;
-    if (gpu_watch_) gpu = gpu_watch_->use();  // before the workers let go of their memory
+    if (gpu_watch_) gpu = gpu_watch_->last();  // before the workers let go of their memory
     finish_workers();
     RunSummary summary = summarize(seconds);
     summary.transfers = Ledger::difference(before, Ledger::snapshot());
