@@ -10,6 +10,7 @@
 
 #include "compiler/arena_schedule.h"
 #include "compiler/compile_graph.h"
+#include "compiler/passes.h"
 #include "compiler/plan_check.h"
 #include "engine/cuda/checks/checked_step.h"
 #include "engine/cuda/plan_builder.h"
@@ -211,6 +212,24 @@ TEST_P(LoweredModels, CopyLittleInATightArena) {
     EXPECT_LE(weights + static_cast<double>(program.arena_bytes), compiler::kMostMemory * least)
         << "arena " << program.arena_bytes << ", peak " << program.peak_bytes;
   }
+}
+
+// As the program asks for it where the GPU makes the pictures.
+TEST_P(LoweredModels, TakeTheirPicturesAsHalfPixels) {
+  const Expectation& expected = GetParam();
+  PEREGRINE_SHARED_FILE(path, std::string("models/") + expected.file);
+  model::Graph graph = testing::read_with_weights(path);
+  model::infer(graph, {.batch = 8});
+  compiler::compile_graph(graph);
+  EXPECT_EQ(compiler::read_half_pixels(graph), 1);
+  const compiler::Plan plan = cuda::lower_to_plan(std::span(&graph, 1), Precision::kFloat16);
+  EXPECT_EQ(plan.inputs[0].dtype, DType::kFloat16);
+  EXPECT_EQ(plan.inputs[0].shape.back(), 4);
+  EXPECT_NO_THROW(compiler::check_plan(plan, plan.weights.size()));
+  for (const compiler::Step& step : plan.programs.front().steps) {
+    EXPECT_NO_THROW(cuda::check_step(step, plan.weights)) << step.name;
+  }
+  EXPECT_LE(copies(plan.programs.front()), expected.most_copies);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shared, LoweredModels,
