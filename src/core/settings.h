@@ -50,7 +50,7 @@ struct InputSettings {
 };
 
 struct RtspSettings {
-  double stall_seconds = 3;
+  double stall_seconds = 2.5;
   double backoff_min_seconds = 0.5;
   double backoff_max_seconds = 30;
   int max_reconnects = -1;  ///< -1: for ever

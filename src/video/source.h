@@ -35,7 +35,7 @@ struct SourceOptions {
   int max_side = 8192;      ///< larger pictures are refused
   int decoder_threads = 0;  ///< of the CPU decoder; 0: libav chooses
   GpuDecodeOptions gpu;
-  double stall_seconds = 3;  ///< a live source silent for this long is reconnected
+  double stall_seconds = 2.5;  ///< a live source silent for this long is reconnected
   double backoff_min_seconds = 0.5;
   double backoff_max_seconds = 30;
   double connect_seconds = 10;  ///< a first connection that takes longer fails
