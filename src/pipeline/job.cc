@@ -144,7 +144,6 @@ LoadedModel load_model(const std::string& path, const vision::TaskOverrides& ove
   engine_options.progress = options.build_progress;
   engine_options.input_height = engine_options.input_width = overrides.image_size;
   LoadedModel loaded;
-  if (options.device != "cpu") limit_memory(options);
   loaded.engine = engine::make_engine(path, options.device, engine_options);
   if (const auto* gpu = dynamic_cast<const engine::GpuEngine*>(loaded.engine.get())) {
     loaded.engine = gpu->on_device();
@@ -219,6 +218,7 @@ void check_task(const JobOptions& options, Task task) {
 Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink>> sinks) {
   const std::vector<video::SourceSpec> sources = find_sources(options.sources);
   const int at_once = streams_at_once(sources, options);
+  if (options.device != "cpu") limit_memory(options);
 
   Job job;
   const LoadedModel detector =

@@ -2,7 +2,6 @@
 // What src/vision has for GPUs, in a build without CUDA.
 #include "peregrine/error.h"
 #include "vision/embedder.h"
-#include "vision/gpu_frames.h"
 #include "vision/predictor.h"
 
 namespace peregrine::vision {
@@ -25,7 +24,5 @@ std::function<std::unique_ptr<Embedder>()> make_gpu_embedders(std::shared_ptr<co
                                                               const TaskSpec&) {
   no_cuda();
 }
-
-std::function<Frame(const Frame&)> make_picture_download() { no_cuda(); }
 
 }  // namespace peregrine::vision

@@ -23,8 +23,8 @@ Frame nv12_copy(const Frame& frame, StreamHandle stream);
 /// Brings frames of any GPU to the host for sinks that draw or encode there: a function that
 /// returns host frames as they are and others as a copy, 10-bit pictures rounded to 8. It blocks
 /// until the copy is there, keeps a stream and pinned memory, and is one thread's. The ledger shows
-/// what it does as pictures for `reason` (a literal). Throws `Error(kGpu)`, also in a build without
-/// CUDA; the function throws that and `Error(kOutOfMemory)`.
+/// what it does as pictures for drawing and encoding. The function throws `Error(kGpu)` and
+/// `Error(kOutOfMemory)`.
 std::function<Frame(const Frame&)> make_picture_download();
 
 }  // namespace peregrine::vision
