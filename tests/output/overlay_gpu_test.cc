@@ -48,6 +48,7 @@ struct OnDevice {
                               static_cast<std::size_t>(row_bytes(p)),
                               static_cast<std::size_t>(rows(p)), cudaMemcpyHostToDevice));
     }
+    CUDA_CHECK(cudaStreamSynchronize(nullptr));  // other streams do not wait for it
   }
   DevicePicture target() const {
     return {memory[0].as<std::uint8_t>(), stride[0], memory[1].as<std::uint8_t>(), stride[1]};

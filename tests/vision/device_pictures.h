@@ -24,6 +24,7 @@ inline Frame on_device(const Frame& host) {
     CUDA_CHECK(cudaMemcpy((*memory)[i].data(), host.planes[i].data, bytes, cudaMemcpyHostToDevice));
     frame.planes[i].data = (*memory)[i].as<const std::uint8_t>();
   }
+  CUDA_CHECK(cudaStreamSynchronize(nullptr));  // other streams do not wait for it
   frame.storage = memory;
   return frame;
 }

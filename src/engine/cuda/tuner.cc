@@ -40,6 +40,7 @@ class Playground {
     const std::int64_t batch = plan.programs.back().batch;
     add(plan.inputs, batch, inputs_);
     add(plan.outputs, batch, outputs_);
+    CUDA_CHECK(cudaStreamSynchronize(nullptr));  // other streams do not wait for copies and fills
     addresses_.arena = arena_.data();
     addresses_.weights = weights_.data();
     for (const DeviceBuffer& each : inputs_) addresses_.inputs.push_back(each.data());

@@ -125,11 +125,16 @@ TEST_F(GpuMemory, TheLimitRefusesInWords) {
   const PooledBuffer more(2 * kMiB);
 }
 
-TEST_F(GpuMemory, TheLimitCountsTheWholeGpuForDecoders) {
+TEST_F(GpuMemory, TheLimitCountsWhatDecodersTakeAfterwards) {
   const std::size_t free = available_memory(0);
   EXPECT_NEAR(double(free), double(free_bytes()), double(64 * kMiB));
-  set_memory_limit(0, 1);
+  set_memory_limit(0, 256 * kMiB);
+  EXPECT_NEAR(double(available_memory(0)), double(256 * kMiB), double(64 * kMiB))
+      << "what others use does not count";
+  void* unbooked = nullptr;  // as the driver takes it for a decoder
+  CUDA_CHECK(cudaMalloc(&unbooked, 512 * kMiB));
   EXPECT_EQ(available_memory(0), 0U);
+  CUDA_CHECK(cudaFree(unbooked));
 }
 
 TEST_F(GpuMemory, TheNthAllocationFails) {

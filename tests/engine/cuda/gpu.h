@@ -36,6 +36,7 @@ template <typename T>
 cuda::DeviceBuffer to_device(const std::vector<T>& values) {
   cuda::DeviceBuffer buffer(values.size() * sizeof(T));
   CUDA_CHECK(cudaMemcpy(buffer.data(), values.data(), buffer.bytes(), cudaMemcpyHostToDevice));
+  CUDA_CHECK(cudaStreamSynchronize(nullptr));  // other streams do not wait for it
   return buffer;
 }
 inline cuda::DeviceBuffer to_device_half(const std::vector<float>& values) {
@@ -47,6 +48,7 @@ inline cuda::DeviceBuffer to_device_half(const std::vector<float>& values) {
 /// Everything that a test writes starts as NaN, so that an element nobody wrote shows.
 inline void poison(const cuda::DeviceBuffer& buffer) {
   CUDA_CHECK(cudaMemset(buffer.data(), 0xff, buffer.bytes()));
+  CUDA_CHECK(cudaStreamSynchronize(nullptr));  // other streams do not wait for it
 }
 
 template <typename T>

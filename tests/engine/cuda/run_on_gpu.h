@@ -35,6 +35,7 @@ inline std::vector<Tensor> run_on_gpu(const model::Graph& graph, cuda::Precision
   for (const model::Value* output : graph.outputs()) {
     to.push_back(add(output->dtype, output->shape, nullptr));
   }
+  CUDA_CHECK(cudaDeviceSynchronize());  // the context's stream does not wait for copies and fills
   const auto context = engine->create_context();
   context->enqueue(from, to, engine->max_batch());
   context->wait();
