@@ -107,6 +107,17 @@ std::string answer_text(const Trials& trials) {
                      limit_text(trials));
 }
 
+// One line as soon as a trial has ended: a search takes minutes.
+std::string trial_text(const Load& load, bool holds) {
+  const std::string what = fmt::format("{} stream{}", load.streams, load.streams == 1 ? "" : "s");
+  if (load.error) return fmt::format("{}: {}", what, load.error->what());
+  if (load.latency.count() == 0) return fmt::format("{}: nothing was answered", what);
+  return fmt::format("{}: p95 {} ms, {:.0f} fps, {} dropped: {}", what,
+                     ms(load.latency.percentile_seconds(0.95)),
+                     static_cast<double>(load.frames) / load.seconds, load.dropped,
+                     holds ? "holds" : "too many");
+}
+
 std::string table_text(const Trials& trials) {
   Table table({"streams", "p50 ms", "p95 ms", "p99 ms", "fps", "dropped", "NVDEC", "SM", "memory",
                "PCIe", "CPU", "holds"});
@@ -228,7 +239,11 @@ int StreamBench::run(const General& general) const {
     line.show(fmt::format("{} streams", streams));
     trials.loads.push_back(pipeline::measure_load(
         job, streams, load, [&](const pipeline::Job& made) { trials.engine = made.description; }));
-    return trials.hold(trials.loads.back());
+    const Load& measured = trials.loads.back();
+    const bool held = trials.hold(measured);
+    line.clear();
+    fmt::print(stderr, "{}\n", trial_text(measured, held));
+    return held;
   };
   if (trials.searched) {
     pipeline::find_knee(options_->first, options_->most, holds);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "engine/cuda/kernels/conv_halo.h"
 #include "engine/cuda/kernels/launch.h"
 #include "peregrine/error.h"
 
@@ -43,6 +44,28 @@ ConvTactic tile_tactic(const ConvTile& tile, int splits, double predicted_us) {
     launch_conv_tile(tile, p, splits, overlapped, stream);
   };
   return tactic;
+}
+
+ConvTactic halo_tactic(const ConvHalo& halo, double predicted_us) {
+  return {halo.name, predicted_us,
+          [&halo](const ConvParams& p, bool overlapped, cudaStream_t stream) {
+            launch_conv_halo(halo, p, overlapped, stream);
+          }};
+}
+
+// Not fitted: the constants of the tiles on the halo kernel's own work.
+double predict_conv_halo(const ConvParams& p, const ConvHalo& halo, const DeviceInfo& device) {
+  const double pixels = double(halo.tile_height) * halo.tile_width;
+  const double rate = halo.needs_sm90a ? kWarpgroupProductsPerUs : kProductsPerUs;
+  const double products = pixels * halo.n * p.reduction() / rate;
+  const double bytes = pixels * halo.stride * halo.stride * 1.4 * p.in_channels * 2;
+  const double shared = std::max(products, bytes / kBytesPerUs) + kOutputs * pixels * halo.n;
+  const int resident = std::clamp(227 * 1024 / (halo.shared_bytes + 1024), 1, 2048 / halo.threads);
+  const double tiles = double(conv_halo_tiles(halo, p)) * ceil_div(p.out_channels, halo.n);
+  const double rounds = std::ceil(tiles / (device.multiprocessors * resident * halo.tiles_at_once));
+  double turns = tiles / device.multiprocessors;
+  if (turns < 8) turns = std::ceil(turns);
+  return kNode + std::max((kBlock + products) * rounds, shared * turns);
 }
 
 }  // namespace
@@ -93,10 +116,18 @@ std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,
       tactics.push_back(tile_tactic(tile, splits, predict_conv_tile(p, tile, splits, device)));
     }
   }
+  for (const ConvHalo& halo : conv_halos()) {
+    if (!conv_halo_supports(halo, p) || halo.shared_bytes > device.shared_bytes_per_block) continue;
+    if (halo.needs_sm90a && device.sm() != 90) continue;
+    tactics.push_back(halo_tactic(halo, predict_conv_halo(p, halo, device)));
+  }
   return most_promising(std::move(tactics), limit);
 }
 
 ConvTactic named_conv_tactic(std::string_view name) {
+  for (const ConvHalo& halo : conv_halos()) {
+    if (name == halo.name) return halo_tactic(halo, 0);
+  }
   for (const ConvTile& tile : conv_tiles()) {
     if (!name.starts_with(tile.name)) continue;
     const std::string_view rest = name.substr(std::string_view(tile.name).size());

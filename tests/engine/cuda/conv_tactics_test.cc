@@ -35,10 +35,20 @@ const ConvTile& tile_of(const ConvTactic& tactic) {
 }
 
 TEST(ConvTactics, FewPixelsTakeSmallTilesAndManyTakeLargeOnes) {
-  const auto few = conv_tactics(square(1, 20, 64, 64, 3), false, h200());
-  const auto many = conv_tactics(square(32, 80, 64, 64, 3), false, h200());
+  const auto few = conv_tactics(square(1, 20, 256, 64, 3), false, h200());
+  const auto many = conv_tactics(square(32, 80, 256, 64, 3), false, h200());
   EXPECT_LE(tile_of(few.front()).m, 32);
   EXPECT_GE(tile_of(many.front()).m, 64);
+}
+
+TEST(ConvTactics, FewChannelsAndManyPixelsTakeAHalo) {
+  for (const int channels : {8, 16, 32, 64}) {
+    const auto tactics = conv_tactics(square(32, 160, channels, channels, 3), false, h200(), 4);
+    EXPECT_TRUE(tactics.front().name.starts_with("conv halo")) << channels;
+    EXPECT_EQ(named_conv_tactic(tactics.front().name).name, tactics.front().name);
+  }
+  for (const ConvTactic& each : conv_tactics(square(32, 160, 16, 16, 1), false, h200(), 1000))
+    EXPECT_EQ(each.name.find("halo"), std::string::npos) << "only 3x3";
 }
 
 TEST(ConvTactics, AreAtMostTheLimitBestFirst) {

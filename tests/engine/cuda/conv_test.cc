@@ -5,6 +5,8 @@
 
 #include "engine/cuda/gpu.h"
 #include "engine/cuda/kernels/conv.h"
+#include "engine/cuda/kernels/conv_halo.h"
+#include "peregrine/error.h"
 
 namespace peregrine::cuda {
 namespace {
@@ -215,6 +217,82 @@ TEST_P(ConvTest, EveryTileAgreesWithPlainLoops) {
       });
       EXPECT_LT(relative_error(answer, expected), tolerance(GetParam()))
           << tile.name << ", " << splits << " splits";
+    }
+  }
+}
+
+// Each compiled shape of the halo kernel: whole and broken tiles, more tiles than blocks fit a GPU,
+// slices, residuals.
+TEST(ConvHalos, AgreeWithPlainLoops) {
+  PEREGRINE_NEEDS_GPU();
+  const int sm = device_info(0).sm();
+  for (const ConvHalo& halo : conv_halos()) {
+    if (halo.needs_sm90a && sm != 90) continue;
+    const int in = halo.in_channels, n = halo.n, s = halo.stride;
+    const Case cases[] = {
+        {"whole tiles", in, n, 3, s, 32, 48, 1, 2},
+        {"broken tiles, batch 3", in, n, 3, s, 21, 37, 1, 3},
+        {"smaller than a tile, slices", in, n, 3, s, 5, 3, 1, 2, 1, 0, 0, 16},
+        {"more channels than one pass", in, n + 8, 3, s, 20, 20},
+        {"no padding", in, n, 3, s, 19, 18, 1, 1, 1, 0, 0, 0, Activation::kRelu, 0, false, true, 0},
+        {"residual after SiLU", in, n, 3, s, 20, 20, 1, 2, 1, 0, 0, 8, Activation::kSilu, 1},
+        {"residual before ReLU", in, n + 8, 3, s, 9, 40, 1, 1, 1, 0, 0, 0, Activation::kRelu, 2},
+        {"no bias", in, n, 3, s, 16, 16, 1, 1, 1, 0, 0, 0, Activation::kNone, 0, false, false},
+    };
+    for (const Case& c : cases) {
+      Problem problem(c);
+      const std::vector<float> expected = problem.expected();
+      const std::vector<float> answer = problem.run([&](const ConvParams& p, cudaStream_t stream) {
+        ASSERT_TRUE(conv_halo_supports(halo, p));
+        launch_conv_halo(halo, p, true, stream);
+      });
+      // A residual is added to what was summed in FP32, so all is rounded once.
+      EXPECT_LT(relative_error(answer, expected), 4e-4) << halo.name << ": " << c.name;
+    }
+  }
+}
+
+// Blocks that go from tile to tile: every image of a large batch is the first one.
+TEST(ConvHalos, GoOnToTheNextTile) {
+  PEREGRINE_NEEDS_GPU();
+  const int sm = device_info(0).sm();
+  for (const ConvHalo& halo : conv_halos()) {
+    if (halo.needs_sm90a && sm != 90) continue;
+    const Case c{"large", halo.in_channels, halo.n, 3, halo.stride, 80, 80, 1, 1};
+    Problem one(c);
+    const std::vector<float> expected = one.run(
+        [&](const ConvParams& p, cudaStream_t stream) { launch_conv_halo(halo, p, true, stream); });
+    constexpr int kImages = 160;  // 160 x 25 tiles and more: several for each block
+    std::vector<float> pixels;
+    for (int i = 0; i < kImages; ++i)
+      pixels.insert(pixels.end(), one.input().begin(), one.input().end());
+    const DeviceBuffer input = peregrine::testing::to_device_half(pixels);
+    DeviceBuffer output(expected.size() * kImages * 2);
+    poison(output);
+    one.run([&](ConvParams p, cudaStream_t stream) {
+      p.batch = kImages;
+      p.source[0].data = input.data();
+      p.output = output.data();
+      launch_conv_halo(halo, p, true, stream);
+    });
+    const std::vector<float> answer = peregrine::testing::to_host_from_half(output);
+    for (int i = 0; i < kImages; ++i) {
+      ASSERT_TRUE(std::equal(expected.begin(), expected.end(),
+                             answer.begin() + std::ptrdiff_t(expected.size()) * i))
+          << halo.name << ", image " << i;
+    }
+  }
+}
+
+TEST(ConvHalos, RefuseWhatIsNotTheirs) {
+  Problem problem(kCases[0]);
+  for (const ConvHalo& halo : conv_halos()) {
+    EXPECT_FALSE(conv_halo_supports(halo, problem.params())) << halo.name;
+    try {
+      launch_conv_halo(halo, problem.params(), false, nullptr);
+      FAIL() << halo.name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kPlanMismatch);
     }
   }
 }

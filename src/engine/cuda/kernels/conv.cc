@@ -19,13 +19,6 @@ bool source_fits(const ConvSource& source, int batch) {
          elements < (std::int64_t{1} << 31);
 }
 
-bool can_store_vectors(const ConvParams& p) {
-  return p.output_channel_stride == 1 && p.out_channels % 8 == 0 && p.output_stride % 8 == 0 &&
-         p.output_image_stride % 8 == 0 && p.block_channels % 8 == 0 &&
-         p.output_row_stride % 8 == 0 && aligned_16(p.output) && aligned_16(p.bias) &&
-         (!p.residual || (p.residual_stride % 8 == 0 && aligned_16(p.residual)));
-}
-
 std::vector<ConvTile> make_table() {
   std::vector<ConvTile> table = small_conv_tiles();
   for (auto* more : {medium_conv_tiles, large_conv_tiles, warpgroup_conv_tiles}) {
@@ -42,16 +35,24 @@ std::span<const ConvTile> conv_tiles() {
   return table;
 }
 
+bool conv_stores_vectors(const ConvParams& p) {
+  return p.output_channel_stride == 1 && p.out_channels % 8 == 0 && p.output_stride % 8 == 0 &&
+         p.output_image_stride % 8 == 0 && p.block_channels % 8 == 0 &&
+         p.output_row_stride % 8 == 0 && aligned_16(p.output) && aligned_16(p.bias) &&
+         (!p.residual || (p.residual_stride % 8 == 0 && aligned_16(p.residual)));
+}
+
 bool conv_tile_supports(const ConvParams& p) {
   if (p.in_channels % 8 != 0 || p.groups > 65535) return false;
-  if (p.block_channels != 0 && (!can_store_vectors(p) || p.groups != 1 || p.residual)) return false;
+  if (p.block_channels != 0 && (!conv_stores_vectors(p) || p.groups != 1 || p.residual))
+    return false;
   if (!aligned_16(p.weight) || !source_fits(p.source[0], p.batch)) return false;
   return p.source[1].channels == 0 || source_fits(p.source[1], p.batch);
 }
 
 void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,
                       cudaStream_t stream) {
-  params.vector_store = can_store_vectors(params);
+  params.vector_store = conv_stores_vectors(params);
   params.plain_source = params.source[1].channels == 0 && params.source[0].upsample_shift == 0;
   params.steps_per_split = ceil_div(ceil_div(params.reduction(), tile.k), splits);
   const int chunks_per_tap = params.in_channels / 8;

@@ -91,6 +91,9 @@ std::span<const ConvTile> conv_tiles();
 /// sources and indices that fit 31 bits. What it cannot, `launch_conv_strided` can.
 bool conv_tile_supports(const ConvParams& params);
 
+/// Whether results, residual and bias can be moved eight channels (16 bytes) at a time.
+bool conv_stores_vectors(const ConvParams& params);
+
 /// `splits` blocks of a cluster share one tile's K (needs sm_90 where it is more than 1; at most
 /// 8).
 void launch_conv_tile(const ConvTile& tile, ConvParams params, int splits, bool overlapped,

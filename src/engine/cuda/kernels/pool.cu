@@ -55,32 +55,41 @@ __global__ void __launch_bounds__(kThreads) pool_kernel(const __grid_constant__ 
       to_half8(result);
 }
 
-/// What a thread of the chain holds of one pixel: 2 or 8 channels.
+/// What a thread of the chain holds of one pixel: 2 or 8 channels. Words, since structures of
+/// __half2 are copied member by member.
 struct Two {
   static constexpr int kChannels = 2;
-  __half2 pairs[1];
+  unsigned words[1];
 };
 struct alignas(16) Eight {
   static constexpr int kChannels = 8;
-  __half2 pairs[4];
+  uint4 quad;
 };
-template <typename Vector>
-__device__ __forceinline__ Vector maximum(Vector a, const Vector& b) {
-#pragma unroll
-  for (int i = 0; i < Vector::kChannels / 2; ++i) a.pairs[i] = __hmax2(a.pairs[i], b.pairs[i]);
-  return a;
+__device__ __forceinline__ unsigned maximum(unsigned a, unsigned b) {
+  const __half2 larger =
+      __hmax2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
+  return *reinterpret_cast<const unsigned*>(&larger);
+}
+__device__ __forceinline__ Two maximum(const Two& a, const Two& b) {
+  return {{maximum(a.words[0], b.words[0])}};
+}
+__device__ __forceinline__ Eight maximum(const Eight& a, const Eight& b) {
+  return {make_uint4(maximum(a.quad.x, b.quad.x), maximum(a.quad.y, b.quad.y),
+                     maximum(a.quad.z, b.quad.z), maximum(a.quad.w, b.quad.w))};
 }
 
 constexpr int kChainThreads = 256;
 
 /// A block owns a few channels of one picture; a pool is a pass along rows and one along columns,
-/// between two planes in shared memory.
-template <typename Vector>
+/// between two planes in shared memory. `Reach` is kernel / 2 where it is known, else 0. Beyond an
+/// edge the pixel at the edge is taken again, which changes no maximum.
+template <typename Vector, int Reach>
 __global__ void __launch_bounds__(kChainThreads)
     pool_chain_kernel(const __grid_constant__ PoolChainParams p) {
   extern __shared__ __align__(16) unsigned char shared[];
   let_next_kernel_start();
-  const int pixels = p.height * p.width, reach = p.kernel / 2;
+  const int width = p.width, pixels = p.height * width;
+  const int reach = Reach > 0 ? Reach : p.kernel / 2;
   Vector* plane = reinterpret_cast<Vector*>(shared);
   Vector* rows = plane + pixels;
   const int channel = static_cast<int>(blockIdx.x) * Vector::kChannels;
@@ -94,20 +103,24 @@ __global__ void __launch_bounds__(kChainThreads)
   for (int pool = 0; pool < 3; ++pool) {
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < pixels; i += kChainThreads) {
-      const int y = i / p.width, x = i - y * p.width;
+      const int row = p.by_width.divide(i) * width, x = i - row;
       Vector best = plane[i];
-      for (int j = max(x - reach, 0); j <= min(x + reach, p.width - 1); ++j) {
-        best = maximum(best, plane[y * p.width + j]);
+#pragma unroll
+      for (int d = 1; d <= reach; ++d) {
+        best = maximum(best, plane[row + max(x - d, 0)]);
+        best = maximum(best, plane[row + min(x + d, width - 1)]);
       }
       rows[i] = best;
     }
     __syncthreads();
     __half* output = static_cast<__half*>(p.output[pool]) + channel;
     for (int i = static_cast<int>(threadIdx.x); i < pixels; i += kChainThreads) {
-      const int y = i / p.width, x = i - y * p.width;
+      const int x = i - p.by_width.divide(i) * width, last = pixels - width + x;
       Vector best = rows[i];
-      for (int j = max(y - reach, 0); j <= min(y + reach, p.height - 1); ++j) {
-        best = maximum(best, rows[j * p.width + x]);
+#pragma unroll
+      for (int d = 1; d <= reach; ++d) {
+        best = maximum(best, rows[max(i - d * width, x)]);
+        best = maximum(best, rows[min(i + d * width, last)]);
       }
       plane[i] = best;
       *reinterpret_cast<Vector*>(output + (first + i) * p.output_stride) = best;
@@ -116,8 +129,10 @@ __global__ void __launch_bounds__(kChainThreads)
 }
 
 template <typename Vector>
-void launch_chain(const PoolChainParams& p, bool overlapped, cudaStream_t stream) {
-  const void* kernel = reinterpret_cast<const void*>(&pool_chain_kernel<Vector>);
+void launch_chain(PoolChainParams p, bool overlapped, cudaStream_t stream) {
+  p.by_width = FastDivisor(p.width);
+  const void* kernel = p.kernel == 5 ? reinterpret_cast<const void*>(&pool_chain_kernel<Vector, 2>)
+                                     : reinterpret_cast<const void*>(&pool_chain_kernel<Vector, 0>);
   LaunchShape shape;
   shape.grid =
       dim3(static_cast<unsigned>(p.channels / Vector::kChannels), static_cast<unsigned>(p.batch));

@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "engine/cuda/kernels/fast_divisor.h"
+
 namespace peregrine::cuda {
 
 /// A pooling window over NHWC FP16, channels in eights, each side perhaps a slice of a wider
@@ -38,6 +40,7 @@ struct PoolChainParams {
   int batch = 1, channels = 0;
   int height = 0, width = 0;
   int kernel = 5;
+  FastDivisor by_width;  ///< set by the launcher
 };
 
 bool pool_chain_supports(const PoolChainParams& params);

@@ -9,12 +9,13 @@
 namespace peregrine::cuda {
 
 /// A matrix in shared memory, K contiguous, rows of 128 bytes whose 16-byte chunks are permuted by
-/// xor with (row & 7), eight rows (1024 bytes) after each other; `address` is aligned to 1024 bytes
-/// but for the offset of K within the row.
-__device__ __forceinline__ std::uint64_t matrix_descriptor(std::uint32_t address) {
+/// xor with bits 7 to 9 of their address, `group_bytes` (a multiple of 128) from each eight rows to
+/// the next. `address` is that of the first row, plus the offset of K within it.
+__device__ __forceinline__ std::uint64_t matrix_descriptor(std::uint32_t address,
+                                                           int group_bytes = 1024) {
   constexpr std::uint64_t kSwizzle128 = std::uint64_t{1} << 62;
-  constexpr std::uint64_t kEightRows = std::uint64_t{1024 >> 4} << 32;
-  return kSwizzle128 | kEightRows | (std::uint64_t{1} << 16) | ((address & 0x3ffff) >> 4);
+  const std::uint64_t groups = static_cast<std::uint64_t>(group_bytes >> 4) << 32;
+  return kSwizzle128 | groups | (std::uint64_t{1} << 16) | ((address & 0x3ffff) >> 4);
 }
 
 /// The matrix that lies `bytes` (in sixteens) further.
@@ -54,6 +55,42 @@ __device__ __forceinline__ void use_after_wait(float (&d)[Columns][4]) {
   for (int i = 0; i < Columns; ++i) {
     asm volatile("" : "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])::"memory");
   }
+}
+
+/// d[64 x 32] += a * b; d[j] holds what an m16n8 product holds, for columns 8j.
+__device__ __forceinline__ void multiply_64xNx16(float (&d)[4][4], std::uint64_t a,
+                                                 std::uint64_t b) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+      "}, %16, %17, 1, 1, 1, 0, 0;"
+      : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+        "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+        "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3])
+      : "l"(a), "l"(b));
+#endif
+}
+
+/// d[64 x 80] += a * b; d[j] holds what an m16n8 product holds, for columns 8j.
+__device__ __forceinline__ void multiply_64xNx16(float (&d)[10][4], std::uint64_t a,
+                                                 std::uint64_t b) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n80k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, "
+      "%17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39"
+      "}, %40, %41, 1, 1, 1, 0, 0;"
+      : "+f"(d[0][0]), "+f"(d[0][1]), "+f"(d[0][2]), "+f"(d[0][3]), "+f"(d[1][0]), "+f"(d[1][1]),
+        "+f"(d[1][2]), "+f"(d[1][3]), "+f"(d[2][0]), "+f"(d[2][1]), "+f"(d[2][2]), "+f"(d[2][3]),
+        "+f"(d[3][0]), "+f"(d[3][1]), "+f"(d[3][2]), "+f"(d[3][3]), "+f"(d[4][0]), "+f"(d[4][1]),
+        "+f"(d[4][2]), "+f"(d[4][3]), "+f"(d[5][0]), "+f"(d[5][1]), "+f"(d[5][2]), "+f"(d[5][3]),
+        "+f"(d[6][0]), "+f"(d[6][1]), "+f"(d[6][2]), "+f"(d[6][3]), "+f"(d[7][0]), "+f"(d[7][1]),
+        "+f"(d[7][2]), "+f"(d[7][3]), "+f"(d[8][0]), "+f"(d[8][1]), "+f"(d[8][2]), "+f"(d[8][3]),
+        "+f"(d[9][0]), "+f"(d[9][1]), "+f"(d[9][2]), "+f"(d[9][3])
+      : "l"(a), "l"(b));
+#endif
 }
 
 /// d[64 x 64] += a * b, or = where not `add`; d[j] holds what an m16n8 product holds, for columns
