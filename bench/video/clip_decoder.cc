@@ -137,8 +137,10 @@ video::AvFrame ClipDecoder::next() {
 
 // A key frame opens every clip, so a loop needs no flush: the frames inside still come out.
 void ClipDecoder::rewind() {
-  const std::int64_t start = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
-  const int result = av_seek_frame(format_.get(), stream_->index, start, AVSEEK_FLAG_BACKWARD);
+  const bool timeless = stream_->start_time == AV_NOPTS_VALUE;  // an elementary stream
+  const int result = timeless ? av_seek_frame(format_.get(), stream_->index, 0, AVSEEK_FLAG_BYTE)
+                              : av_seek_frame(format_.get(), stream_->index, stream_->start_time,
+                                              AVSEEK_FLAG_BACKWARD);
   if (result < 0) fail("it cannot be read again from its start", result);
   at_start_ = true;
 }

@@ -16,7 +16,7 @@ namespace {
 class FileSource final : public Source {
  public:
   FileSource(const SourceSpec& spec, Access access, const SourceOptions& options)
-      : name_(spec.name), url_(spec.url), access_(access), rounds_left_(options.loop - 1) {
+      : name_(spec.name), url_(spec.url), access_(access) {
     if (options.loop > 1 && access != Access::kFile) {
       throw Error(ErrorCode::kUsage,
                   fmt::format("'{}' comes once; --loop repeats regular files", name_));
@@ -53,9 +53,7 @@ class FileSource final : public Source {
       AvFrame picture = first_ ? std::move(first_) : reader_->read();
       if (!picture) {
         check_ending();
-        if (reader_->ending() == MediaReader::Ending::kStopped || rounds_left_ == 0) break;
-        picture = start_over();
-        if (!picture) break;  // stopped
+        break;
       }
       const std::int64_t pts = timeline_->next(picture->best_effort_timestamp);
       if (selection_->judge(pts) != Selection::Verdict::kTake) continue;
@@ -77,20 +75,6 @@ class FileSource final : public Source {
     const Frame frame = maker_.make(std::move(copy));
     info_.width = frame.info.width;
     info_.height = frame.info.height;
-  }
-
-  AvFrame start_over() {
-    --rounds_left_;
-    AvFrame picture = reader_->restart();
-    if (watch_.stopped()) return nullptr;
-    if (!picture) {
-      throw Error(ErrorCode::kInputUnsupported,
-                  fmt::format("'{}' cannot be read from its beginning again; leave out --loop, or "
-                              "name it several times",
-                              name_));
-    }
-    timeline_->follow(picture->best_effort_timestamp);
-    return picture;
   }
 
   void check_ending() const {
@@ -118,7 +102,6 @@ class FileSource final : public Source {
   std::optional<Timeline> timeline_;
   std::optional<Selection> selection_;
   AvFrame first_;  ///< decoded while opening
-  std::int64_t rounds_left_;
 };
 
 }  // namespace

@@ -180,9 +180,10 @@ class CudaDecode final : public GpuDecode {
       const AvBuffer frames(planned);
       needed = reinterpret_cast<const AVHWFramesContext*>(frames->data)->initial_pool_size;
     }
+    // One of them is on its way out.
     decoder.extra_hw_frames =
-        std::clamp(kMostSurfaces - needed, 0, std::max(0, held_frames_ - kSpare));
-    surfaces_ = decoder.extra_hw_frames + kSpare - 1;  // one is on its way out
+        std::clamp(kMostSurfaces - needed, 0, std::max(0, held_frames_ + 1 - kSpare));
+    surfaces_ = decoder.extra_hw_frames + kSpare - 1;
   }
 
   void open_gate() override { gate_ = cuda::no_capture(); }
@@ -201,6 +202,7 @@ class CudaDecode final : public GpuDecode {
     picture->finish = finish_;
     Frame frame = frame_around(*decoded, layout);
     const bool copies = !turn.is_upright() || finish_->surfaces_out >= surfaces_;
+    prepare_copies(turn, copy_shape(turn, layout, frame).bytes());
     if (copies) copy_upright(turn, layout, frame, *picture);
     picture->ready = finish_->mark();
     if (copies) {
@@ -251,27 +253,51 @@ class CudaDecode final : public GpuDecode {
     }
   }
 
+  /// A picture of our own: planes below each other.
+  struct CopyShape {
+    int width, height, chroma_rows;
+    std::int64_t pitch, rows;
+    std::size_t bytes() const { return static_cast<std::size_t>(pitch * rows); }
+  };
+  static CopyShape copy_shape(const Orientation& turn, const SurfaceLayout& layout,
+                              const Frame& frame) {
+    CopyShape shape{};
+    shape.width = turn.transpose ? frame.info.height : frame.info.width;
+    shape.height = turn.transpose ? frame.info.width : frame.info.height;
+    shape.pitch = static_cast<std::int64_t>((shape.width * layout.bytes + 255) / 256) * 256;
+    shape.chroma_rows = (shape.height + (1 << layout.chroma_shift) - 1) >> layout.chroma_shift;
+    shape.rows = shape.height + std::int64_t{layout.planes - 1} * shape.chroma_rows;
+    return shape;
+  }
+
+  // Frames that the decoder cannot spare a surface for are copied: the pool gets the memory now,
+  // not when the stream is under way.
+  void prepare_copies(const Orientation& turn, std::size_t bytes) {
+    if (bytes <= prepared_bytes_) return;
+    prepared_bytes_ = bytes;
+    std::vector<cuda::PooledBuffer> buffers;
+    for (int i = turn.is_upright() ? surfaces_ : 0; i < held_frames_; ++i) {
+      buffers.emplace_back(bytes);
+    }
+  }
+
   void copy_upright(const Orientation& turn, const SurfaceLayout& layout, Frame& frame,
                     Picture& picture) const {
-    const int width = turn.transpose ? frame.info.height : frame.info.width;
-    const int height = turn.transpose ? frame.info.width : frame.info.height;
-    const auto pitch = static_cast<std::int64_t>((width * layout.bytes + 255) / 256) * 256;
-    const auto chroma_rows = (height + (1 << layout.chroma_shift) - 1) >> layout.chroma_shift;
-    const std::int64_t rows = height + std::int64_t{layout.planes - 1} * chroma_rows;
-    picture.copy = cuda::PooledBuffer(static_cast<std::size_t>(pitch * rows));
+    const CopyShape shape = copy_shape(turn, layout, frame);
+    picture.copy = cuda::PooledBuffer(shape.bytes());
     auto* target = static_cast<std::uint8_t*>(picture.copy.data());
     for (int p = 0; p < layout.planes; ++p) {
       const int shift = p == 0 ? 0 : layout.chroma_shift;
       const int element = layout.bytes * (p == 1 && layout.planes == 2 ? 2 : 1);
       Plane& plane = frame.planes[static_cast<std::size_t>(p)];
       orient_plane_on_gpu(turn, plane, AV_CEIL_RSHIFT(frame.info.width, shift),
-                          AV_CEIL_RSHIFT(frame.info.height, shift), element, target, pitch,
+                          AV_CEIL_RSHIFT(frame.info.height, shift), element, target, shape.pitch,
                           finish_->stream());
-      plane = {target, pitch};
-      target += pitch * (p == 0 ? height : chroma_rows);
+      plane = {target, shape.pitch};
+      target += shape.pitch * (p == 0 ? shape.height : shape.chroma_rows);
     }
-    frame.info.width = width;
-    frame.info.height = height;
+    frame.info.width = shape.width;
+    frame.info.height = shape.height;
   }
 
   struct Copied {
@@ -282,6 +308,7 @@ class CudaDecode final : public GpuDecode {
   const int gpu_;
   const int held_frames_;
   int surfaces_ = 0;  // that frames may hold
+  std::size_t prepared_bytes_ = 0;
   Reservation reservation_;
   std::deque<Copied> copied_;
   std::shared_lock<std::shared_mutex> gate_;

@@ -16,6 +16,7 @@
 #include "core/stopwatch.h"
 #include "peregrine/error.h"
 #include "video/codecs.h"
+#include "video/container_size.h"
 
 namespace peregrine::video {
 namespace {
@@ -86,7 +87,8 @@ MediaReader::MediaReader(std::string name, const std::string& url, Access access
       access_(access),
       options_(options),
       watch_(watch),
-      packet_(make_av_packet()) {
+      packet_(make_av_packet()),
+      rounds_left_(options.loop - 1) {
   route_libav_log();
   const bool network = access == Access::kHttp || access == Access::kLive;
   watch_.arm(network                   ? options_.connect_seconds
@@ -331,6 +333,7 @@ AvFrame MediaReader::read() {
       if (std::max(frame->width, frame->height) > options_.max_side) {
         refuse_size(frame->width, frame->height);
       }
+      rounds_without_frame_ = 0;
       return frame;
     }
     if (gpu_refused_) {
@@ -356,7 +359,7 @@ void MediaReader::go_on_without_gpu() {
   ending_ = Ending::kNone;
   wait_for_key_ = true;
   // Nothing has come out yet: what can go back to the start loses nothing.
-  if (access_ == Access::kFile) rewind(start_time(), second());
+  if (access_ == Access::kFile) move_to_start();
 }
 
 void MediaReader::feed() {
@@ -375,6 +378,10 @@ void MediaReader::feed() {
     ++corrupt_;
     return;
   }
+  if (result == AVERROR_EOF) {
+    watch_.disarm();
+    if (begin_round()) return;
+  }
   if (result < 0) return end(result);
   // When a live stream's time is over, libav first hands out the packet it held back to complete;
   // the next read then says that time is over.
@@ -388,6 +395,7 @@ void MediaReader::feed() {
   if (ours && !damaged && (!wait_for_key_ || (packet.flags & AV_PKT_FLAG_KEY) != 0)) {
     wait_for_key_ = false;
     bad_reads_ = 0;
+    if (options_.loop > 1) shift(*packet_);
     if (avcodec_send_packet(decoder_.get(), &packet) < 0 && !gpu_refused_) ++corrupt_;
     if (gpu_) {
       gpu_->close_gate();
@@ -412,15 +420,22 @@ std::string MediaReader::ending_text() const {
   return ending_ == Ending::kStalled ? "stalled" : av_error_text(ending_error_);
 }
 
-bool MediaReader::seek_once(std::int64_t position, int flags) {
+bool MediaReader::move_to(std::int64_t position, int flags) {
   watch_.arm(kFileSeconds);
   const int result = av_seek_frame(format_.get(), stream_->index, position, flags);
   watch_.disarm();
   if (result < 0) return false;
-  avcodec_flush_buffers(decoder_.get());
   wait_for_key_ = true;
   ending_ = Ending::kNone;
   return true;
+}
+
+bool MediaReader::move_to_start() {
+  // An elementary stream has no times to search for. Before the first time: seeks without an index
+  // compare decoding times, which come earlier.
+  const bool timeless = stream_->start_time == AV_NOPTS_VALUE;
+  return (timeless && move_to(0, AVSEEK_FLAG_BYTE)) || move_to(start_time() - second()) ||
+         move_to(start_time());
 }
 
 std::int64_t MediaReader::start_time() const {
@@ -431,16 +446,36 @@ std::int64_t MediaReader::second() const {
   return std::max<std::int64_t>(1, av_rescale(1, stream_->time_base.den, stream_->time_base.num));
 }
 
-bool MediaReader::rewind(std::int64_t first, std::int64_t second) {
-  // Before the first time: seeks without an index compare decoding times, which come earlier.
-  return seek_once(first - second) || seek_once(first);
+// Behind the last packet comes the first one again, and the decoder is not emptied between them: a
+// flush of libav's H.264 decoder makes NVDEC's anew, for which all others of the GPU wait.
+bool MediaReader::begin_round() {
+  constexpr int kMostWithoutAFrame = 32;  // a short file may end before its first frame comes out
+  if (rounds_left_ == 0 || ++rounds_without_frame_ > kMostWithoutAFrame) return false;
+  if (find_shortfall(format_->url)) return false;
+  if (!move_to_start()) {
+    throw Error(ErrorCode::kInputUnsupported,
+                fmt::format("'{}' cannot be read from its beginning again; leave out --loop, or "
+                            "name it several times",
+                            name_));
+  }
+  --rounds_left_;
+  if (round_start_) shift_ += *round_end_ - *round_start_;
+  return true;
 }
 
-AvFrame MediaReader::restart() {
-  // An elementary stream has no times to search for.
-  const bool timeless = stream_->start_time == AV_NOPTS_VALUE;
-  const bool back = (timeless && seek_once(0, AVSEEK_FLAG_BYTE)) || rewind(start_time(), second());
-  return back ? read() : nullptr;
+void MediaReader::shift(AVPacket& packet) {
+  if (packet.pts != AV_NOPTS_VALUE) {
+    std::int64_t duration = packet.duration;
+    if (duration <= 0) {
+      const AVRational rate = av_guess_frame_rate(format_.get(), stream_, nullptr);
+      duration = rate.num > 0 ? av_rescale_q(1, av_inv_q(rate), stream_->time_base) : 0;
+    }
+    const std::int64_t end = packet.pts + std::max<std::int64_t>(1, duration);
+    round_start_ = std::min(round_start_.value_or(packet.pts), packet.pts);
+    round_end_ = std::max(round_end_.value_or(end), end);
+    packet.pts += shift_;
+  }
+  if (packet.dts != AV_NOPTS_VALUE) packet.dts += shift_;
 }
 
 AvFrame MediaReader::seek(std::int64_t timestamp) {
@@ -450,7 +485,9 @@ AvFrame MediaReader::seek(std::int64_t timestamp) {
   for (std::int64_t back = 0;; back = back == 0 ? one_second : 2 * back) {
     const std::int64_t target = timestamp - back;
     const bool to_start = target <= first;
-    if (!(to_start ? rewind(first, one_second) : seek_once(target))) return read();
+    const bool moved = to_start ? move_to_start() : move_to(target);
+    if (!moved) return read();
+    avcodec_flush_buffers(decoder_.get());
     AvFrame frame = read();
     const bool before = frame && (frame->best_effort_timestamp == AV_NOPTS_VALUE ||
                                   frame->best_effort_timestamp <= timestamp);

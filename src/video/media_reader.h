@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "video/gpu_decode.h"
@@ -34,9 +35,10 @@ class MediaReader {
   MediaReader(const MediaReader&) = delete;
   MediaReader& operator=(const MediaReader&) = delete;
 
-  /// The next decoded frame (on the GPU in libav's AV_PIX_FMT_CUDA), or null when there is none;
-  /// then `ending` says why. Throws `Error(kInputUnsupported)` when a picture exceeds the size
-  /// limit, `Error(kGpu)` when strict mode keeps it off the CPU.
+  /// The next decoded frame, `SourceOptions::loop` times those of the file (on the GPU in libav's
+  /// AV_PIX_FMT_CUDA), or null when there is none; then `ending` says why. Throws
+  /// `Error(kInputUnsupported)` when a picture exceeds the size limit or the file cannot be read
+  /// again, `Error(kGpu)` when strict mode keeps it off the CPU.
   AvFrame read();
   Ending ending() const { return ending_; }
   /// What went wrong, for `kStalled` and `kFailed`.
@@ -46,9 +48,6 @@ class MediaReader {
   /// from there on is decoded whole. Returns the first such frame (null at the end); when the
   /// container cannot seek, simply the next frame.
   AvFrame seek(std::int64_t timestamp);
-
-  /// Goes back to the beginning after the end. The first frame; null when it cannot be read again.
-  AvFrame restart();
 
   /// When the last packet of the stream had come, in nanoseconds of the steady clock; 0: none yet.
   std::int64_t packet_time() const { return packet_time_; }
@@ -75,13 +74,15 @@ class MediaReader {
   [[noreturn]] void refuse_size(int width, int height) const;
   static int get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags);
   /// `position`: a time of the stream, or a byte with AVSEEK_FLAG_BYTE.
-  bool seek_once(std::int64_t position, int flags = AVSEEK_FLAG_BACKWARD);
+  bool move_to(std::int64_t position, int flags = AVSEEK_FLAG_BACKWARD);
+  bool move_to_start();
   std::int64_t start_time() const;
   std::int64_t second() const;  // in the stream's time base
   void go_on_without_gpu();
   void close_decoder();
-  bool rewind(std::int64_t first, std::int64_t second);
   void feed();
+  bool begin_round();
+  void shift(AVPacket& packet);
   void end(int error);
 
   const std::string name_;
@@ -99,6 +100,11 @@ class MediaReader {
   int bad_reads_ = 0;
   std::int64_t packet_time_ = 0;
   bool wait_for_key_ = false;
+  // Of a file that is read several times: what is added to its times, and where they began and end.
+  std::int64_t rounds_left_;
+  int rounds_without_frame_ = 0;
+  std::int64_t shift_ = 0;
+  std::optional<std::int64_t> round_start_, round_end_;
   bool trusts_corrupt_flag_ = true;
   bool gpu_refused_ = false;                    // by the decoder, when it saw what the stream is
   std::atomic<std::int64_t> corrupt_{0};        // read by other threads

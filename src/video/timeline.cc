@@ -55,12 +55,6 @@ void Timeline::resume(std::int64_t stated, std::int64_t pts) {
   frames_since_anchor_ = 0;
 }
 
-void Timeline::follow(std::int64_t stated) {
-  // Missing times go on by themselves.
-  if (last_ && stated != AV_NOPTS_VALUE)
-    resume(stated, *last_ + std::max<std::int64_t>(1, frames_to_units(1)));
-}
-
 Selection::Selection(const SourceOptions& options, AVRational time_base, std::int64_t origin)
     : start_(options.start_seconds > 0 ? origin + seconds_to_units(options.start_seconds, time_base)
                                        : std::numeric_limits<std::int64_t>::min()),

@@ -21,8 +21,6 @@ class Timeline {
   std::int64_t next(std::int64_t stated);
   /// Shifts what comes so that the next frame, stated as `stated`, gets the time `pts`.
   void resume(std::int64_t stated, std::int64_t pts);
-  /// As `resume`, one nominal frame after the last.
-  void follow(std::int64_t stated);
   std::optional<std::int64_t> last() const { return last_; }
 
  private:

@@ -120,6 +120,19 @@ TEST(GpuDecode, SelectionsStartAndSkipAlike) {
   }
 }
 
+TEST(GpuDecode, RoundsFollowEachOtherAsOnTheCpu) {
+  PEREGRINE_NEEDS_GPU();
+  for (const char* name : {"h264.mp4", "hevc.mp4", "mpeg2.ts"}) {
+    PEREGRINE_GPU_CLIP(path, name);
+    video::SourceOptions cpu, gpu = on_gpu();
+    cpu.loop = gpu.loop = 3;
+    SCOPED_TRACE(name);
+    const Reading expected = read_all(path, cpu);
+    EXPECT_EQ(expected.frames.size(), 3 * read_all(path).frames.size());
+    expect_same(read_all(path, gpu), expected, std::string(name) == "mpeg2.ts" ? 6 : 0);
+  }
+}
+
 TEST(GpuDecode, Av1IsExactOrRefusedByName) {
   PEREGRINE_NEEDS_GPU();
   PEREGRINE_GPU_CLIP(path, "av1.mp4");

@@ -27,14 +27,17 @@ struct TilePlace {
 /// outside the picture. Chunks are permuted (xor) so that eight neighbours in a row hit eight bank
 /// groups; with 64 channels that is the tensor cores' 128-byte swizzle. At stride 2 the even
 /// columns of a row stand before the odd ones: what neighbouring outputs read is neighbouring
-/// again.
-template <int Chunks, int Stride, int TileHeight, int TileWidth>
+/// again. Where rows are a multiple of `Align` = 8 pixels long, all rows of a column have the same
+/// permutation.
+template <int Chunks, int Stride, int TileHeight, int TileWidth, int Align>
 struct Halo {
   static constexpr int kHeight = (TileHeight - 1) * Stride + 3;
   static constexpr int kColumns = (TileWidth - 1) * Stride + 3;
   static constexpr int kEven = (kColumns + 1) / 2;
-  static constexpr int kPitch = Stride == 1 ? kColumns : 2 * kEven;  // pixels
-  static constexpr int kBytes = kHeight * kPitch * Chunks * 16;
+  static constexpr int kPacked = Stride == 1 ? kColumns : 2 * kEven;
+  static constexpr int kPitch = (kPacked + Align - 1) / Align * Align;  // pixels
+  static constexpr int kRowBytes = kPitch * Chunks * 16;
+  static constexpr int kBytes = kHeight * kRowBytes;
 
   __device__ static __forceinline__ int position(int row, int column) {
     return row * kPitch + (Stride == 1 ? column : column % 2 * kEven + column / 2);
@@ -67,20 +70,42 @@ struct Halo {
 };
 
 /// Bias, activation and residual of 16 output pixels of a warp, and their stores. The pixels are
-/// `Width` wide from (y, x) on; `sum[j]` holds what an m16n8 product holds, for columns 8j. `bias`
-/// and `staging` (16 rows of `kStagingPitch` halves, this warp's own) lie in shared memory.
+/// `Width` wide from (y, x) on; `staging` (16 rows of `kPitch` halves in shared memory) is theirs
+/// alone.
 template <int N, int Width>
-struct PixelWriter {
-  static constexpr int kStagingPitch = N + 8;
-  static constexpr int kStagingBytes = 16 * kStagingPitch * 2;
+class PixelWriter {
+ public:
+  static constexpr int kPitch = N + 8;
+  static constexpr int kBytes = 16 * kPitch * 2;
 
-  __device__ static __forceinline__ void write(const ConvParams& p, float (&sum)[N / 8][4],
-                                               int image, int y, int x, int first_channel,
-                                               const float* bias, __half* staging) {
+  __device__ PixelWriter(const ConvParams& p, const TilePlace& tile, int row, int column,
+                         int first_channel, __half* staging)
+      : p_(p),
+        y_(tile.y + row),
+        x_(tile.x + column),
+        first_channel_(first_channel),
+        first_pixel_(static_cast<std::int64_t>(tile.image) * p.out_height * p.out_width),
+        image_(tile.image),
+        staging_(staging) {}
+
+  /// Starts to bring the residual to `staging`, if there is one.
+  __device__ __forceinline__ void load_residual() const {
+    if (!p_.residual) return;
+    const __half* residual = static_cast<const __half*>(p_.residual) +
+                             first_pixel_ * p_.residual_stride + first_channel_;
+    for_each_chunk([&](int pixel, int channel, bool inside) {
+      copy_16_async<false>(shared_address(staging_ + pixel * kPitch + channel),
+                           residual + place(pixel) * p_.residual_stride + channel, inside);
+    });
+  }
+
+  /// `sum[j]` holds what an m16n8 product holds, for columns 8j; `bias` lies in shared memory. The
+  /// copies of `load_residual` have arrived.
+  __device__ __forceinline__ void write(float (&sum)[N / 8][4], const float* bias) const {
     const int lane = static_cast<int>(threadIdx.x) % 32, pair = lane % 4 * 2;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int pixel = lane / 4 + half * 8;
+      __half2* mine = reinterpret_cast<__half2*>(staging_ + (lane / 4 + half * 8) * kPitch + pair);
       float value[N / 4];
 #pragma unroll
       for (int j = 0; j < N / 8; ++j) {
@@ -88,55 +113,54 @@ struct PixelWriter {
         value[2 * j] = sum[j][2 * half] + both.x;
         value[2 * j + 1] = sum[j][2 * half + 1] + both.y;
       }
-      if (p.residual && p.residual_before_activation) {
-        add_residual(p, value, image, y + pixel / Width, x + pixel % Width, first_channel + pair);
-      }
-      activate(value, p.activation);
-      if (p.residual && !p.residual_before_activation) {
-        add_residual(p, value, image, y + pixel / Width, x + pixel % Width, first_channel + pair);
-      }
+      if (p_.residual && p_.residual_before_activation) add(value, mine);
+      activate(value, p_.activation);
+      if (p_.residual && !p_.residual_before_activation) add(value, mine);
 #pragma unroll
-      for (int j = 0; j < N / 8; ++j) {
-        *reinterpret_cast<__half2*>(staging + pixel * kStagingPitch + j * 8 + pair) =
-            __floats2half2_rn(value[2 * j], value[2 * j + 1]);
-      }
+      for (int j = 0; j < N / 8; ++j)
+        mine[j * 4] = __floats2half2_rn(value[2 * j], value[2 * j + 1]);
     }
     __syncwarp();
-    const std::int64_t image_stride =
-        p.output_image_stride != 0
-            ? p.output_image_stride
-            : static_cast<std::int64_t>(p.out_height) * p.out_width * p.output_stride;
-    __half* output = static_cast<__half*>(p.output) + image * image_stride + first_channel;
-#pragma unroll
-    for (int i = lane; i < 16 * (N / 8); i += 32) {
-      const int pixel = i / (N / 8), channel = i % (N / 8) * 8;
-      const int to_y = y + pixel / Width, to_x = x + pixel % Width;
-      if (to_y >= p.out_height || to_x >= p.out_width || first_channel + channel >= p.out_channels)
-        continue;
-      *reinterpret_cast<Half8*>(
-          output + static_cast<std::int64_t>(to_y * p.out_width + to_x) * p.output_stride +
-          channel) = *reinterpret_cast<const Half8*>(staging + pixel * kStagingPitch + channel);
-    }
+    const std::int64_t image = p_.output_image_stride != 0 ? image_ * p_.output_image_stride
+                                                           : first_pixel_ * p_.output_stride;
+    __half* output = static_cast<__half*>(p_.output) + image + first_channel_;
+    for_each_chunk([&](int pixel, int channel, bool inside) {
+      if (!inside) return;
+      *reinterpret_cast<Half8*>(output + place(pixel) * p_.output_stride + channel) =
+          *reinterpret_cast<const Half8*>(staging_ + pixel * kPitch + channel);
+    });
     __syncwarp();
   }
 
  private:
-  __device__ static __forceinline__ void add_residual(const ConvParams& p, float (&value)[N / 4],
-                                                      int image, int y, int x, int channel) {
-    if (y >= p.out_height || x >= p.out_width) return;
-    const __half* from =
-        static_cast<const __half*>(p.residual) +
-        (static_cast<std::int64_t>(image) * p.out_height * p.out_width + y * p.out_width + x) *
-            p.residual_stride +
-        channel;
+  /// Deals out the eights of channels of all 16 pixels: `f(pixel, channel, inside the result)`.
+  template <typename F>
+  __device__ __forceinline__ void for_each_chunk(F&& f) const {
+#pragma unroll
+    for (int i = static_cast<int>(threadIdx.x) % 32; i < 2 * N; i += 32) {
+      const int pixel = i / (N / 8), channel = i % (N / 8) * 8;
+      f(pixel, channel,
+        y_ + pixel / Width < p_.out_height && x_ + pixel % Width < p_.out_width &&
+            first_channel_ + channel < p_.out_channels);
+    }
+  }
+  /// Which pixel of the image it is.
+  __device__ __forceinline__ std::int64_t place(int pixel) const {
+    return (y_ + pixel / Width) * p_.out_width + x_ + pixel % Width;
+  }
+  __device__ static __forceinline__ void add(float (&value)[N / 4], const __half2* residual) {
 #pragma unroll
     for (int j = 0; j < N / 8; ++j) {
-      if (channel + j * 8 >= p.out_channels) break;
-      const float2 more = __half22float2(*reinterpret_cast<const __half2*>(from + j * 8));
+      const float2 more = __half22float2(residual[j * 4]);
       value[2 * j] += more.x;
       value[2 * j + 1] += more.y;
     }
   }
+
+  const ConvParams& p_;
+  const int y_, x_, first_channel_;
+  const std::int64_t first_pixel_, image_;
+  __half* const staging_;
 };
 
 /// Bias of `N` output channels from `first` on, zeros behind the last.

@@ -14,14 +14,14 @@ constexpr int kTileHeight = 8, kTileWidth = 16;  // a warpgroup has 8 x 8 of it
 
 template <int N>
 struct WarpgroupHaloShape {
-  using Input = Halo<kChannels / 8, 1, kTileHeight, kTileWidth>;
+  using Input = Halo<kChannels / 8, 1, kTileHeight, kTileWidth, 1>;
   using Writer = PixelWriter<N, 8>;
   static constexpr int kThreads = kTeams * kTeamThreads;
   static constexpr int kTapBytes = N * kChannels * 2;
   static constexpr int kWeightBytes = 9 * kTapBytes;
   static constexpr int kBufferBytes = (Input::kBytes + 1023) / 1024 * 1024;
   static constexpr int kStagingOffset = kWeightBytes + kTeams * 2 * kBufferBytes;
-  static constexpr int kBiasOffset = kStagingOffset + kThreads / 32 * Writer::kStagingBytes;
+  static constexpr int kBiasOffset = kStagingOffset + kThreads / 32 * Writer::kBytes;
   static constexpr int kSharedBytes = kBiasOffset + N * 4;
   static_assert(kTapBytes % 1024 == 0, "the swizzle starts anew with each tap");
 };
@@ -44,8 +44,8 @@ __global__ void __launch_bounds__(kTeams* kTeamThreads)
   const std::uint32_t weights = shared_address(shared);
   const std::uint32_t buffers = weights + Shape::kWeightBytes + team * 2 * Shape::kBufferBytes;
   float* bias = reinterpret_cast<float*>(shared + Shape::kBiasOffset);
-  __half* staging = reinterpret_cast<__half*>(shared + Shape::kStagingOffset +
-                                              warp * Shape::Writer::kStagingBytes);
+  __half* staging =
+      reinterpret_cast<__half*>(shared + Shape::kStagingOffset + warp * Shape::Writer::kBytes);
 
   // Weights belong to the plan: they may load while the previous kernel still runs.
   for (int i = thread; i < N * 9 * 8; i += Shape::kThreads) {
@@ -73,6 +73,10 @@ __global__ void __launch_bounds__(kTeams* kTeamThreads)
 #pragma unroll 1
   for (; tile < params.tiles; tile += step, buffer ^= 1) {
     const std::uint32_t pixels = buffers + buffer * Shape::kBufferBytes;
+    const TilePlace place(params, tile, kTileHeight, kTileWidth);
+    const typename Shape::Writer writer(p, place, row, column, first_channel, staging);
+    writer.load_residual();
+    commit_copies();
     if (tile + step < params.tiles) {
       Input::load(p, TilePlace(params, tile + step, kTileHeight, kTileWidth),
                   buffers + (buffer ^ 1) * Shape::kBufferBytes, member, kTeamThreads);
@@ -92,9 +96,9 @@ __global__ void __launch_bounds__(kTeams* kTeamThreads)
     commit_products();
     wait_products();
     use_after_wait(sum);
-    const TilePlace place(params, tile, kTileHeight, kTileWidth);
-    Shape::Writer::write(p, sum, place.image, place.y + row, place.x + column, first_channel, bias,
-                         staging);
+    wait_copies<1>();  // the residual
+    __syncwarp();
+    writer.write(sum, bias);
     wait_copies<0>();
     publish_to_tensor_cores();
     wait_for_team(team);  // the next tile is there, and nobody reads this one any more
