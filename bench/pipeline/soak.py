@@ -25,6 +25,7 @@ import argparse
 import asyncio
 import base64
 import json
+import math
 import multiprocessing
 import os
 import pathlib
@@ -347,9 +348,11 @@ class Camera:
             await self.outage(kind, seconds)
 
 
-def serve(clip, options, pipe):
+def serve(clip, options, pipe, soaks_end):
     """Runs in a process of its own. Sends the ports, then what happens; told when the outages begin and end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    soaks_end.close()  # this process has a copy, which would hide that the soak has gone
+    for number in (signal.SIGINT, signal.SIGTERM):  # what stops the soak also comes here; the soak says when
+        signal.signal(number, signal.SIG_IGN)
     packets = [packets_of(unit, clip.sets) for unit in clip.units]
 
     async def run():
@@ -377,10 +380,14 @@ def serve(clip, options, pipe):
                 if task.done() and task.exception():
                     raise task.exception()
         used = os.times()
+        pipe.recv()
         pipe.send({"late_ms": round(1e3 * max(c.late for c in cameras), 1), "skipped": sum(c.skipped for c in cameras),
                    "cpu_seconds": round(used.user + used.system, 1)})
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except (EOFError, BrokenPipeError):
+        pass  # the soak has gone
 
 
 # --- the program ---
@@ -392,7 +399,8 @@ class Watched:
     """`peregrine run` with its answers and progress read as they come."""
 
     def __init__(self, command, streams):
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # In a session of its own: a Ctrl-C for the soak would be its first, and ours the second, which aborts.
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         self.frames = [0] * streams
         self.last = [None] * streams      # when the last frame of each stream came
         self.by_second = {}               # (stream, second): frames
@@ -523,7 +531,7 @@ def judge_streams(run):
             if not any(a < last and first < b for a, b in away):
                 broken.append("stream %d: no answer for %.1f s at %.0f s, without an outage of its own" % (
                     stream, last - first, first))
-        if not run["frames_by_second"][stream][-61:-1] or sum(run["frames_by_second"][stream][-61:-1]) == 0:
+        if not any(run["frames_by_second"][stream][-61:-1]):
             broken.append("stream %d: no frame in the last minute" % stream)
         for second, frames in enumerate(run["frames_by_second"][stream]):
             within = run["warm_up"] <= second <= run["ended"] - 2  # a bucket begins up to a second late
@@ -531,9 +539,9 @@ def judge_streams(run):
                 continue
             healthy_frames += frames
             healthy_seconds += 1
-    share = healthy_frames / (healthy_seconds * run["fps"]) if healthy_seconds else 0.0
-    run["healthy"] = {"stream_seconds": healthy_seconds, "share_of_frames": round(share, 4)}
-    if share < 0.98:
+    share = healthy_frames / (healthy_seconds * run["fps"]) if healthy_seconds else None
+    run["healthy"] = {"stream_seconds": healthy_seconds, "share_of_frames": share and round(share, 4)}
+    if share is not None and share < 0.98:
         broken.append("streams without an outage gave %.1f%% of their frames (98%% asked)" % (100 * share))
     return broken
 
@@ -561,20 +569,25 @@ def judge(run):
     broken += judge_streams(run)
     if run["gpu"] and run["end"].get("leak"):
         broken.append("the program says: " + run["end"]["leak"])
-    if run["complete"]:
-        if run["end"]["exit_code"] != 130:
-            broken.append("the program ended with %s after SIGINT (130 asked)" % run["end"]["exit_code"])
-        if run["end"]["summary_frames"] != run["end"]["frames"]:
-            broken.append("the summary says %s frames, %d were written" % (
-                run["end"]["summary_frames"], run["end"]["frames"]))
-    else:
+    if not run["complete"]:
         broken.append("cut short after %.0f s of %.0f" % (run["ended"], run["seconds"]))
+    if run["end"] and run["end"]["exit_code"] != 130:
+        broken.append("the program ended with %s (130 asked, after SIGINT)" % run["end"]["exit_code"])
+    if run["end"] and run["end"]["summary_frames"] != run["end"]["frames"]:
+        broken.append("the summary says %s frames, %d were written" % (
+            run["end"]["summary_frames"], run["end"]["frames"]))
     if run["server"].get("skipped"):
         broken.append("the program did not read %d frames that cameras sent" % run["server"]["skipped"])
     return broken
 
 
 # --- the chart ---
+
+def round_up(value):
+    """To a number that reads well: 1, 1.5, 2, 3, 4, 6 or 8 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 1.5, 2, 3, 4, 6, 8, 10) if step * power >= value * 0.999)
+
 
 def chart(run):
     panels = [("vram", "GPU memory in use, GiB", 1 << 30)] if run["gpu"] else []
@@ -588,7 +601,7 @@ def chart(run):
     for i, (key, name, size) in enumerate(panels):
         top = 60 + i * step
         points = [(s["time"], s[key] / size) for s in samples if s.get(key) is not None and s["time"] >= 0]
-        most = 1.2 * max([p[1] for p in points] + [1e-9])
+        most = round_up(1.1 * max([p[1] for p in points] + [1]))
         y = lambda value: top + height * (1 - value / most)
         out.append("<rect x='%d' y='%d' width='%.1f' height='%d' fill='#f0f0f0'/>" % (
             left, top, x(min(run["warm_up"], end)) - left, height))
@@ -631,9 +644,10 @@ class Soak:
     def __init__(self, options, more):
         self.options, self.cut = options, False
         self.clip = read_clip(options.clip, options.fps)
-        self.pipe, theirs = multiprocessing.Pipe()
+        fork = multiprocessing.get_context("fork")
+        self.pipe, theirs = fork.Pipe()
         plan = {"streams": options.streams, "seed": options.seed, "period": options.period, "outage": options.outage}
-        self.server = multiprocessing.Process(target=serve, args=(self.clip, plan, theirs), daemon=True)
+        self.server = fork.Process(target=serve, args=(self.clip, plan, theirs, self.pipe), daemon=True)
         self.server.start()
         theirs.close()
         urls = ["rtsp://127.0.0.1:%d/camera%d" % (port, i) for i, port in enumerate(self.pipe.recv())]
@@ -714,6 +728,9 @@ class Soak:
         run["broken"] = judge(run)
         folder = pathlib.Path(self.options.out)
         folder.mkdir(parents=True, exist_ok=True)
+        # For the judge only, most of the size: what each stream gave in its last minute is kept.
+        by_second = run.pop("frames_by_second")
+        run["frames_in_last_minute"] = [sum(frames[-61:-1]) for frames in by_second]
         text = json.dumps(run, separators=(",", ":")).replace('},{"', '},\n{"')
         for name, content in ((self.options.name + ".json", text + "\n"), (self.options.name + ".svg", chart(run))):
             (folder / (name + ".partial")).write_text(content)
@@ -727,7 +744,10 @@ class Soak:
         self.pipe.send((self.start, end))
         next_sample, next_write = self.start, self.start + 10
         while time.monotonic() < end and self.whole():
-            self.sample()
+            try:
+                self.sample()
+            except (OSError, KeyError):  # the program has just gone
+                return False
             if time.monotonic() >= next_write:
                 self.write()
                 next_write += 10
@@ -776,7 +796,7 @@ def parse(arguments):
     parser.add_argument("--outage", type=lambda t: [float(v) for v in t.split(",")], default=[4, 8],
                         help="least and most seconds; the least above --stall of the program (4,8)")
     parser.add_argument("--interval", type=float, default=1, help="between samples")
-    parser.add_argument("--start-limit", type=float, default=120, help="seconds until all streams are up, building included")
+    parser.add_argument("--start-limit", type=float, default=180, help="seconds until all streams are up, building included")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(own), arguments[len(own) + 1:]
 
@@ -788,11 +808,14 @@ def print_report(run):
             print("%-12s %.1f -> %.1f %s (%+.1f an hour, %d samples)" % (
                 name, flat["first"] / size, flat["last"] / size, unit, flat["per_hour"] / size, flat["samples"]))
     kinds = {kind: [o["back_after"] for o in run["outages"] if o["kind"] == kind and "back_after" in o] for kind in KINDS}
-    print("outages      %d; back after %s" % (len(run["outages"]), ", ".join(
-        "%s %.1f s (most %.1f)" % (k, statistics.median(v), max(v)) for k, v in kinds.items() if v)))
+    print("outages      %d%s" % (len(run["outages"]), "".join(
+        "; back after %s %.1f s (most %.1f)" % (k, statistics.median(v), max(v)) for k, v in kinds.items() if v)))
     last = run["samples"][-1] if run["samples"] else {}
-    print("frames       %d, %s dropped; streams without an outage %.1f%% of theirs; latency p95 %s ms" % (
-        run["end"]["frames"], last.get("dropped"), 100 * run["healthy"]["share_of_frames"], last.get("p95_ms")))
+    if run["end"]["allocations_after_warm_up"] is not None:
+        print("allocations  %d on the GPU after the program's warm-up" % run["end"]["allocations_after_warm_up"])
+    print("frames       %d, %s dropped; latency p95 %s ms" % (run["end"]["frames"], last.get("dropped"), last.get("p95_ms")))
+    if run["healthy"]["share_of_frames"] is not None:
+        print("             streams without an outage gave %.1f%% of theirs" % (100 * run["healthy"]["share_of_frames"]))
     print("cameras      at most %(late_ms)s ms late, %(cpu_seconds)s s of CPU" % run["server"])
     for line in run["broken"]:
         print("BROKEN", line)
@@ -815,6 +838,9 @@ def main():
     finally:
         if soak.program.process.poll() is None:
             soak.program.process.kill()
+        soak.pipe.close()
+        soak.server.join(5)
+        soak.server.kill()
     print_report(soak.run)
     return 1 if soak.run["broken"] else 0
 

@@ -105,7 +105,7 @@ class JudgeTest(unittest.TestCase):
         run["end"] = {"exit_code": -9, "frames": 7, "summary_frames": None, "leak": None}
         self.broken("ended with -9", "summary says None frames", run=run)
         run = healthy_run()
-        run.update(complete=False, seconds=600)
+        run.update(complete=False, seconds=600, end={})  # as it stands in between
         self.broken("cut short after 300 s of 600", run=run)
         run = healthy_run()
         run["samples"] = run["samples"][:65]
