@@ -3,36 +3,20 @@
 
 #include <iterator>
 
-#include "core/shared_library.h"
+#include "core/nvml_device.h"
 
 namespace peregrine {
 
-// nvmlDevice_t is a pointer, nvmlReturn_t an int, 0 is success.
 struct GpuMonitor::Driver {
-  using Device = void*;
   struct Memory {  // nvmlMemory_t
     unsigned long long total, free, used;
   };
   struct Utilization {  // nvmlUtilization_t
     unsigned gpu, memory;
   };
+  const NvmlDevice device;
 
-  SharedLibrary nvml{"libnvidia-ml.so.1"};
-  Device device = nullptr;
-  bool started = false;
-
-  explicit Driver(int index) {
-    auto* init = nvml.find<int()>("nvmlInit_v2");
-    auto* get = nvml.find<int(unsigned, Device*)>("nvmlDeviceGetHandleByIndex_v2");
-    started = init && get && init() == 0;
-    if (started && get(static_cast<unsigned>(index), &device) != 0) device = nullptr;
-  }
-  ~Driver() {
-    auto* shutdown = nvml.find<int()>("nvmlShutdown");
-    if (started && shutdown) shutdown();
-  }
-  Driver(const Driver&) = delete;
-  Driver& operator=(const Driver&) = delete;
+  explicit Driver(int index) : device(index) {}
 };
 
 GpuMonitor::GpuMonitor(int index) : driver_(std::make_unique<Driver>(index)) {}
@@ -40,29 +24,29 @@ GpuMonitor::~GpuMonitor() = default;
 
 GpuSample GpuMonitor::sample() const {
   GpuSample sample;
-  const auto device = driver_->device;
+  const NvmlDevice::Handle device = driver_->device.handle();
   if (!device) return sample;
-  const SharedLibrary& nvml = driver_->nvml;
+  const SharedLibrary& nvml = driver_->device.library();
   Driver::Memory memory{};
-  auto* ask_memory = nvml.find<int(Driver::Device, Driver::Memory*)>("nvmlDeviceGetMemoryInfo");
+  auto* ask_memory = nvml.find<int(NvmlDevice::Handle, Driver::Memory*)>("nvmlDeviceGetMemoryInfo");
   if (ask_memory && ask_memory(device, &memory) == 0) {
     sample.used_bytes = static_cast<std::int64_t>(memory.used);
     sample.total_bytes = static_cast<std::int64_t>(memory.total);
   }
   Driver::Utilization use{};
   auto* ask_use =
-      nvml.find<int(Driver::Device, Driver::Utilization*)>("nvmlDeviceGetUtilizationRates");
+      nvml.find<int(NvmlDevice::Handle, Driver::Utilization*)>("nvmlDeviceGetUtilizationRates");
   if (ask_use && ask_use(device, &use) == 0) sample.sm_percent = static_cast<int>(use.gpu);
   unsigned decoder = 0, period = 0;
   auto* ask_decoder =
-      nvml.find<int(Driver::Device, unsigned*, unsigned*)>("nvmlDeviceGetDecoderUtilization");
+      nvml.find<int(NvmlDevice::Handle, unsigned*, unsigned*)>("nvmlDeviceGetDecoderUtilization");
   if (ask_decoder && ask_decoder(device, &decoder, &period) == 0) {
     sample.decoder_percent = static_cast<int>(decoder);
   }
   unsigned generation = 0, lanes = 0;
   auto* ask_generation =
-      nvml.find<int(Driver::Device, unsigned*)>("nvmlDeviceGetMaxPcieLinkGeneration");
-  auto* ask_lanes = nvml.find<int(Driver::Device, unsigned*)>("nvmlDeviceGetMaxPcieLinkWidth");
+      nvml.find<int(NvmlDevice::Handle, unsigned*)>("nvmlDeviceGetMaxPcieLinkGeneration");
+  auto* ask_lanes = nvml.find<int(NvmlDevice::Handle, unsigned*)>("nvmlDeviceGetMaxPcieLinkWidth");
   if (ask_generation && ask_lanes && ask_generation(device, &generation) == 0 &&
       ask_lanes(device, &lanes) == 0) {
     sample.bus_bytes_per_second = pcie_bytes_per_second(generation, lanes);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/machine.h"
+#include "core/nvml_device.h"
 #include "core/shared_library.h"
 
 namespace peregrine {
@@ -43,12 +44,10 @@ std::string driver_version() {
   return known ? text.data() : "";
 }
 
-// nvmlDevice_t is a pointer, nvmlReturn_t an int, 0 is success.
-using NvmlDevice = void*;
-using NvmlClock = int(NvmlDevice, int kind, unsigned* mhz);
+using NvmlClock = int(NvmlDevice::Handle, int kind, unsigned* mhz);
 constexpr int kSmClock = 1, kMemoryClock = 2;  // NVML_CLOCK_SM, NVML_CLOCK_MEM
 
-int clock_of(const SharedLibrary& nvml, const char* function, NvmlDevice device, int kind) {
+int clock_of(const SharedLibrary& nvml, const char* function, NvmlDevice::Handle device, int kind) {
   unsigned mhz = 0;
   auto* ask = nvml.find<NvmlClock>(function);
   return ask && ask(device, kind, &mhz) == 0 ? static_cast<int>(mhz) : 0;
@@ -105,26 +104,20 @@ GpuResources probe_gpus() {
 GpuClocks probe_gpu_clocks(int index) {
   GpuClocks clocks;
   clocks.driver_version = driver_version();
-  const SharedLibrary nvml("libnvidia-ml.so.1");
-  if (!nvml) return clocks;
-  auto* init = nvml.find<int()>("nvmlInit_v2");
-  auto* shutdown = nvml.find<int()>("nvmlShutdown");
-  auto* get = nvml.find<int(unsigned, NvmlDevice*)>("nvmlDeviceGetHandleByIndex_v2");
-  if (!init || !shutdown || !get || init() != 0) return clocks;
-  NvmlDevice device = nullptr;
-  if (get(static_cast<unsigned>(index), &device) == 0) {
+  const NvmlDevice found(index);
+  const SharedLibrary& nvml = found.library();
+  if (const NvmlDevice::Handle device = found.handle()) {
     clocks.sm_mhz = clock_of(nvml, "nvmlDeviceGetClockInfo", device, kSmClock);
     clocks.max_sm_mhz = clock_of(nvml, "nvmlDeviceGetMaxClockInfo", device, kSmClock);
     clocks.memory_mhz = clock_of(nvml, "nvmlDeviceGetClockInfo", device, kMemoryClock);
     clocks.max_memory_mhz = clock_of(nvml, "nvmlDeviceGetMaxClockInfo", device, kMemoryClock);
     unsigned milliwatts = 0, degrees = 0;
-    auto* power = nvml.find<int(NvmlDevice, unsigned*)>("nvmlDeviceGetPowerUsage");
+    auto* power = nvml.find<int(NvmlDevice::Handle, unsigned*)>("nvmlDeviceGetPowerUsage");
     if (power && power(device, &milliwatts) == 0) clocks.watts = milliwatts / 1e3;
-    auto* heat = nvml.find<int(NvmlDevice, int, unsigned*)>("nvmlDeviceGetTemperature");
+    auto* heat = nvml.find<int(NvmlDevice::Handle, int, unsigned*)>("nvmlDeviceGetTemperature");
     constexpr int kOfTheChip = 0;  // NVML_TEMPERATURE_GPU
     if (heat && heat(device, kOfTheChip, &degrees) == 0) clocks.celsius = static_cast<int>(degrees);
   }
-  shutdown();
   return clocks;
 }
 

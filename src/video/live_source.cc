@@ -108,8 +108,10 @@ class LiveSource final : public Source {
         if (pending_) return true;
       } catch (const Error& error) {
         if (error.code() == ErrorCode::kInterrupted) return false;
-        const bool may_pass =
-            error.code() == ErrorCode::kInputNotFound || error.code() == ErrorCode::kInputCorrupt;
+        // Memory comes back, too: another stream may have taken it while it reconnected.
+        const bool may_pass = error.code() == ErrorCode::kInputNotFound ||
+                              error.code() == ErrorCode::kInputCorrupt ||
+                              error.code() == ErrorCode::kOutOfMemory;
         if (!may_pass) throw;
         logger("video")->info("{}: attempt {}: {}", spec_.name, back_off_.attempts(), error.what());
       }
