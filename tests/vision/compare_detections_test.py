@@ -46,6 +46,22 @@ class CompareDetections(unittest.TestCase):
         code, report = self.compare([sure], [sure + [found(0.29)]])
         self.assertEqual((code, report["objects"]), (0, 2))
 
+    def test_partners_show_how_their_details_differ(self):
+        # Runs of zeros and ones in COCO's text: six ones; two of each; 1, 3, 1, 1 with the last as a difference.
+        for mask, other, overlap in (("06", "222", 2 / 6), ("131N", "06", 4 / 6), ("131N", "222", 2 / 4)):
+            one = {**found(0.9), "mask": {"size": [2, 3], "counts": mask}, "embedding": [1, 0],
+                   "keypoints": [[10, 10, 0.9], [0, 0, 0.1]]}
+            two = {**found(0.9), "mask": {"size": [2, 3], "counts": other}, "embedding": [0.6, 0.8],
+                   "keypoints": [[13, 14, 0.8], [9, 9, 0.9]]}
+            report = self.compare([[one, found(0.4)]], [[two, found(0.4)]])[1]
+            self.assertEqual(report["masks"]["count"], 1)
+            self.assertAlmostEqual(report["masks"]["worst"], overlap)
+            self.assertEqual(report["masks"]["worse"], 1)
+            self.assertEqual(report["keypoints"], {"count": 1, "worst": 5.0, "worse": 1})
+            self.assertAlmostEqual(report["embeddings"]["worst"], 0.6)
+        report = self.compare([[one]], [[one]])[1]
+        self.assertEqual([report[key]["worse"] for key in ("masks", "keypoints", "embeddings")], [0, 0, 0])
+
     def test_frames_must_be_there(self):
         self.assertEqual(self.compare([[], []], [[]])[0], 1)
 
