@@ -13,8 +13,8 @@ Once a --period (60 s) every camera has one outage, at a random moment of the pe
   close   the connection is cut in the middle of a frame; the camera answers again at once
   silent  nothing is sent and nothing answered, connections stay open
   refuse  the connection is cut, and the port refuses connections
-Every fourth period all cameras go in the same tenth of a second, as behind one switch. The rest of a period is calm,
-so that all streams come back: memory, threads and descriptors are compared over the calm samples. A last period that
+In the first period (the warm-up) and every fourth after it all cameras go in the same tenth of a second, as behind one
+switch. The rest of a period is calm, so that all streams come back: memory, threads and descriptors are compared over the calm samples. A last period that
 does not fit into --seconds has no outage.
 
 Samples every second: RSS, threads, descriptors and processor time (/proc), GPU memory, latency and drops (--progress
@@ -334,11 +334,11 @@ class Camera:
         self.report("up")
 
     async def live(self, start, options):
-        """One outage a period; every fourth period all cameras together."""
+        """One outage a period; in the first and every fourth after it all cameras together."""
         period, number = options["period"], 0
         while True:
             number += 1
-            together = number % 4 == 0
+            together = number % 4 == 1
             moment = self.chance.random() * (0.1 if together else STORM * period)
             kind = self.chance.choice(KINDS) if not together else KINDS[number // 4 % 3]
             seconds = self.chance.uniform(*options["outage"])

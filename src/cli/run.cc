@@ -67,7 +67,12 @@ void report(const pipeline::RunSummary& summary, const pipeline::Job& job, bool 
   if (summary.fatal) fmt::print(stderr, "peregrine: error: {}\n", summary.fatal->what());
 }
 
-int run(const Arguments& arguments, const Settings& settings) {
+int run(const Arguments& arguments, const SettingsFlags& flags) {
+  // First of all: whoever asks a GPU driver for its devices (a hardware profile does) or opens a
+  // source has threads of theirs, and one that does not block an interrupt takes it from us.
+  Stoppable stoppable;
+  const InterruptGuard interrupts([&stoppable] { stoppable.stop(); });
+  const Settings settings = pipeline::settings_for_sources(flags.settings(), arguments.sources);
   set_log_level(spdlog::level::from_str(settings.log.level));
   signal(SIGPIPE, SIG_IGN);  // a closed pipe is an output error with a message
   pipeline::JobOptions options =
@@ -80,8 +85,6 @@ int run(const Arguments& arguments, const Settings& settings) {
     wrote_nothing = false;
   }
 
-  Stoppable stoppable;
-  const InterruptGuard interrupts([&stoppable] { stoppable.stop(); });
   if (mode == ProgressMode::kTerminal) {
     fmt::print(stderr, "compiling the model ...");
     options.build_progress = [](const std::string& line) {
@@ -117,9 +120,7 @@ void add_run(CLI::App& program, Action& action) {
                       "ONNX file, or the name of a [[models]] table");
   const SettingsFlags flags(*command);
   command->callback([&action, arguments, flags] {
-    action = [arguments, flags] {
-      return run(*arguments, pipeline::settings_for_sources(flags.settings(), arguments->sources));
-    };
+    action = [arguments, flags] { return run(*arguments, flags); };
   });
 }
 

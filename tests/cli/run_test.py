@@ -226,6 +226,23 @@ class RunTest(unittest.TestCase):
                                 "-of", "csv=p=0", video], capture_output=True, text=True, check=True)
         self.assertEqual(int(probe.stdout), len(lines))
 
+    def test_interrupt_finds_a_program_with_threads_of_others(self):
+        driver = os.environ.get("PEREGRINE_FAKE_DRIVER")
+        if not driver:
+            self.skipTest("needs PEREGRINE_FAKE_DRIVER, the folder of the library of tests/cli/fake_driver.cc")
+        run = subprocess.Popen([PEREGRINE, "run", self.clip, "--loop", "1000000", "--model", self.model, "--jsonl",
+                                os.devnull], stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "LD_LIBRARY_PATH": driver})
+        try:
+            time.sleep(1)
+            self.assertTrue(driver in pathlib.Path(f"/proc/{run.pid}/maps").read_text(), "the driver is not loaded")
+            run.send_signal(signal.SIGINT)
+            code = run.wait(timeout=10)
+            self.assertEqual((code, "interrupted" in run.stderr.read()), (130, True))
+        finally:
+            run.kill()
+            run.communicate()
+
     # --- refusals: message and exit code ---
 
     def refuse(self, code, *parts, arguments):
