@@ -14,8 +14,8 @@ Once a --period (60 s) every camera has one outage, at a random moment of the pe
   silent  nothing is sent and nothing answered, connections stay open
   refuse  the connection is cut, and the port refuses connections
 In the first period (the warm-up) and every fourth after it all cameras go in the same tenth of a second, as behind one
-switch. The rest of a period is calm, so that all streams come back: memory, threads and descriptors are compared over the calm samples. A last period that
-does not fit into --seconds has no outage.
+switch. The rest of a period is calm, so that all streams come back: memory, threads and descriptors are compared over
+the calm samples. A last period that does not fit into --seconds has no outage.
 
 Samples every second: RSS, threads, descriptors and processor time (/proc), GPU memory, latency and drops (--progress
 json), frames and gaps of each stream (its JSONL). Writes FOLDER/soak.json and soak.svg every ten seconds and at the
