@@ -50,7 +50,8 @@ void BM_ByteTrackerUpdate(benchmark::State& state) {
   std::vector<Detections> frames = walk(objects);
   const auto tracker = make_byte_tracker({});
   std::int64_t step = 0;
-  for (; step < 2 * kFrames; ++step) tracker->update(frame_at(frames, step), step / 30.0);
+  for (; step < 2 * kFrames; ++step)
+    tracker->update(frame_at(frames, step), {static_cast<double>(step) / 30.0});
   int tracked = 0;
   for (const std::int64_t id : frames[0].tracks) tracked += id != kNoTrack;
   if (tracked < objects * 95 / 100) {
@@ -58,7 +59,7 @@ void BM_ByteTrackerUpdate(benchmark::State& state) {
     return;
   }
   for (auto _ : state) {
-    tracker->update(frame_at(frames, step), static_cast<double>(step) / 30.0);
+    tracker->update(frame_at(frames, step), {static_cast<double>(step) / 30.0});
     ++step;
   }
   state.counters["tracked"] = tracked;

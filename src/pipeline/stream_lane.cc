@@ -256,7 +256,7 @@ void StreamLane::track(const Frame& frame, Detections& detections) {
     }
     embedder_->embed(frame, detections, embedded_);
   }
-  tracker_->update(detections, frame.info.seconds());
+  tracker_->update(detections, {frame.info.seconds(), frame.info.width, frame.info.height});
   track::drop_weak_untracked(detections, options_.confidence);
   for (const std::int64_t id : detections.tracks) {
     if (id <= highest_track_) continue;

@@ -15,6 +15,8 @@ constexpr float kDuplicateIou = 0.85f;
 // A box of less than this share of its largest area is half covered. The largest fades, a second,
 // by this exponent: who walks away grows smaller as well.
 constexpr float kWhole = 0.9f, kFading = 0.5f;
+// A box that ends this near to the border, as a share of the picture, is cut by it.
+constexpr float kBorder = 0.01f;
 // What the newest embedding weighs in a track's mean.
 constexpr float kNewLooks = 0.1f;
 // PTS in seconds carry rounding: 30 frames at 30 fps must not exceed 1 s.
@@ -37,9 +39,9 @@ Box grown(const Box& box, float margin) {
 
 }  // namespace
 
-void ByteTracker::update(Detections& detections, double seconds) {
+void ByteTracker::update(Detections& detections, const FrameStamp& frame) {
   const bool first_frame = !started_;
-  predict(seconds);
+  predict(frame);
   split_by_score(detections);
   split_by_state();
 
@@ -67,12 +69,14 @@ void ByteTracker::reset() {
   started_ = false;
 }
 
-// Forgets tracks lost for too long and moves the others to `seconds`. A track seen in the previous
-// frame is never too old: a stream may be slower than one frame in `lost_seconds`.
-void ByteTracker::predict(double seconds) {
-  const double elapsed = started_ ? std::max(seconds - now_, 0.0) : 0.0;
-  now_ = started_ ? now_ + elapsed : seconds;
+// Forgets tracks lost for too long and moves the others to the frame's time. A track seen in the
+// previous frame is never too old: a stream may be slower than one frame in `lost_seconds`.
+void ByteTracker::predict(const FrameStamp& frame) {
+  const double elapsed = started_ ? std::max(frame.seconds - now_, 0.0) : 0.0;
+  now_ = started_ ? now_ + elapsed : frame.seconds;
   started_ = true;
+  width_ = static_cast<float>(frame.width);
+  height_ = static_cast<float>(frame.height);
   std::erase_if(tracks_, [&](const Track& track) {
     return track.state == State::kLost &&
            now_ - track.last_seen > options_.lost_seconds + kTimeSlack;
@@ -82,6 +86,23 @@ void ByteTracker::predict(double seconds) {
     track.motion.predict(elapsed * options_.frame_rate);
     track.predicted = track.motion.box();
     track.detection = kUnassigned;
+  }
+  if (recovers() && knows_picture()) stay_in_picture();
+}
+
+// A lost track whose middle has left the picture will not come back; boxes end at the border, as
+// detections do.
+void ByteTracker::stay_in_picture() {
+  std::erase_if(tracks_, [&](const Track& track) {
+    const float x = (track.predicted.x1 + track.predicted.x2) / 2;
+    const float y = (track.predicted.y1 + track.predicted.y2) / 2;
+    return track.state == State::kLost && (x < 0 || y < 0 || x > width_ || y > height_);
+  });
+  for (Track& track : tracks_) {
+    const Box& box = track.predicted;
+    const Box inside{std::max(box.x1, 0.0f), std::max(box.y1, 0.0f), std::min(box.x2, width_),
+                     std::min(box.y2, height_)};
+    if (is_trackable(inside)) track.predicted = inside;
   }
 }
 
@@ -119,8 +140,28 @@ void ByteTracker::set_lost_aside() {
 // Half covered, a box moves with the edge of what covers it, and no more with its object: that is
 // no course to go on.
 void ByteTracker::lose(Track& track) {
-  if (recovers() && track.state != State::kLost) track.motion.take_course(track.whole);
+  if (recovers() && track.state != State::kLost) {
+    const Box before = track.motion.box();
+    track.motion.take_course(track.whole);
+    hold_inner_edges(track, before);
+  }
   track.state = State::kLost;
+}
+
+// Whole again, what was cut by the border reaches beyond it: the edge inside the picture tells
+// where it is. So who leaves is soon outside, and does not wait at the border for who comes in.
+void ByteTracker::hold_inner_edges(Track& track, const Box& before) const {
+  if (!knows_picture()) return;
+  const Box& seen = track.seen;
+  const Box whole = track.motion.box();
+  const float left = kBorder * width_, right = width_ - left;
+  const float top = kBorder * height_, bottom = height_ - top;
+  double x = 0, y = 0;
+  if (seen.x1 <= left && seen.x2 < right) x = before.x2 - whole.x2;
+  if (seen.x1 > left && seen.x2 >= right) x = before.x1 - whole.x1;
+  if (seen.y1 <= top && seen.y2 < bottom) y = before.y2 - whole.y2;
+  if (seen.y1 > top && seen.y2 >= bottom) y = before.y1 - whole.y1;
+  track.motion.shift(x, y);
 }
 
 // What overlaps with nothing may still be near: a box that is half hidden shrinks and jumps, and
@@ -215,6 +256,7 @@ void ByteTracker::match(Track& track, int detection, const Detections& detection
   track.state = State::kTracked;
   track.class_id = detections.classes[detection];
   track.detection = detection;
+  track.seen = detections.boxes[detection];
   track.last_seen = now_;
   if (track.id == kNoTrack) track.id = next_id_++;
 }
@@ -228,6 +270,7 @@ void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
     const KalmanFilter motion(box, options_.size_state ? BoxState::kSize : BoxState::kAspect);
     tracks_.push_back({.motion = motion,
                        .predicted = box,
+                       .seen = box,
                        .state = confirmed ? State::kTracked : State::kUnconfirmed,
                        .class_id = detections.classes[index],
                        .id = confirmed ? next_id_++ : kNoTrack,

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "track/assignment.h"
-#include "track/kalman_filter.h"
+#include "track/track.h"
 #include "track/tracker.h"
 
 namespace peregrine::track {
@@ -17,28 +17,11 @@ class ByteTracker final : public Tracker {
  public:
   explicit ByteTracker(const ByteTrackOptions& options) : options_(options) {}
   bool wants_embeddings() const override { return options_.appearance_threshold > 0; }
-  void update(Detections& detections, double seconds) override;
+  void update(Detections& detections, const FrameStamp& frame) override;
   void reset() override;
 
  private:
-  enum class State {
-    kUnconfirmed,  // seen once; a second sighting in the very next frame confirms it
-    kTracked,      // seen in the last frame
-    kLost,         // confirmed, unseen for up to `lost_seconds`
-    kRemoved,      // leaves the list at the end of the update
-  };
-  struct Track {
-    KalmanFilter motion;
-    Box predicted;  // of `motion`, in the current frame
-    State state;
-    int class_id;
-    std::int64_t id;  // kNoTrack until confirmed, so that ids have no gaps
-    int detection;    // its detection in the current frame, or kUnassigned
-    double first_seen, last_seen;
-    KalmanFilter::Course whole;  // when nothing seemed to cover it
-    float whole_area;            // of its box then, fading
-    std::vector<float> looks;    // mean of its embeddings, the last weighing most
-  };
+  using State = TrackState;
   // One association: which pairs may match, and at what price.
   struct Stage {
     float limit_iou;
@@ -46,14 +29,17 @@ class ByteTracker final : public Tracker {
     float margin = 0;  // by which boxes grow before they are compared, of their size, on each side
   };
 
-  void predict(double seconds);
+  void predict(const FrameStamp& frame);
+  void stay_in_picture();
   void split_by_score(const Detections& detections);
   void split_by_state();
   void set_lost_aside();
   void associate(const Detections& detections, std::vector<int>& tracks, std::vector<int>& found,
                  const Stage& stage);
   void lose(Track& track);
+  void hold_inner_edges(Track& track, const Box& before) const;
   bool recovers() const { return options_.recovery_margin > 0; }
+  bool knows_picture() const { return width_ > 0 && height_ > 0; }
   void recover(const Detections& detections, std::vector<int>& tracks);
   void fill_costs(const Detections& detections, const std::vector<int>& tracks,
                   const std::vector<int>& found, const Stage& stage);
@@ -69,6 +55,7 @@ class ByteTracker final : public Tracker {
   std::vector<Track> tracks_;  // in order of first sight
   std::int64_t next_id_ = 1;
   double now_ = 0;
+  float width_ = 0, height_ = 0;  // of the picture, or 0
   bool started_ = false;
 
   // Scratch: indices into the detections or into `tracks_`.

@@ -98,24 +98,32 @@ void KalmanFilter::freeze_size() {
   if (state_ == BoxState::kSize) axes_[kShape].velocity = 0;
 }
 
+double KalmanFilter::width() const {
+  return axes_[kShape].value * (state_ == BoxState::kSize ? 1 : axes_[kHeight].value);
+}
+
 KalmanFilter::Course KalmanFilter::course() const {
-  return {axes_[kCx].velocity, axes_[kCy].velocity, axes_[kShape].value, axes_[kHeight].value};
+  return {axes_[kCx].velocity, axes_[kCy].velocity, width(), axes_[kHeight].value};
 }
 
 void KalmanFilter::take_course(const Course& course) {
   axes_[kCx].velocity = course.velocity_x;
   axes_[kCy].velocity = course.velocity_y;
-  axes_[kShape].value = course.shape;
+  axes_[kShape].value = state_ == BoxState::kSize ? course.width : course.width / course.height;
   axes_[kHeight].value = course.height;
 }
 
+void KalmanFilter::shift(double x, double y) {
+  axes_[kCx].value += x;
+  axes_[kCy].value += y;
+}
+
 Box KalmanFilter::box() const {
-  const double height = axes_[kHeight].value;
-  const double width = axes_[kShape].value * (state_ == BoxState::kSize ? 1 : height);
-  if (!(height > 0) || !(width > 0)) return {};
+  const double w = width(), h = axes_[kHeight].value;
+  if (!(h > 0) || !(w > 0)) return {};
   const double cx = axes_[kCx].value, cy = axes_[kCy].value;
-  return {static_cast<float>(cx - width / 2), static_cast<float>(cy - height / 2),
-          static_cast<float>(cx + width / 2), static_cast<float>(cy + height / 2)};
+  return {static_cast<float>(cx - w / 2), static_cast<float>(cy - h / 2),
+          static_cast<float>(cx + w / 2), static_cast<float>(cy + h / 2)};
 }
 
 }  // namespace peregrine::track

@@ -43,13 +43,14 @@ class KalmanFilter {
   void predict(double steps);
   /// Takes in a measurement; `box` must have positive width and height.
   void update(const Box& box);
-  /// How an object moves and how large it is, whatever its place.
+  /// How an object moves (per step) and how large it is, whatever its place.
   struct Course {
-    double velocity_x = 0, velocity_y = 0, shape = 0, height = 0;
+    double velocity_x = 0, velocity_y = 0, width = 0, height = 0;
   };
   Course course() const;
   /// Goes on from the same place on another course; what is known of the place stays as it is.
   void take_course(const Course& course);
+  void shift(double x, double y);
   /// A lost object keeps its size: nothing corrects one that drifts.
   void freeze_size();
 
@@ -65,6 +66,7 @@ class KalmanFilter {
   std::array<double, 4> measurement_of(const Box& box) const;
   Noise process_noise(std::size_t axis) const;
   double measurement_deviation(std::size_t axis) const;
+  double width() const;
   /// The length that deviations of an axis are proportional to.
   double scale(std::size_t axis) const;
 

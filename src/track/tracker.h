@@ -7,6 +7,12 @@
 
 namespace peregrine::track {
 
+/// The frame that detections are of.
+struct FrameStamp {
+  double seconds = 0;         ///< PTS
+  int width = 0, height = 0;  ///< pixels; 0 where they are not known: then there are no borders
+};
+
 /// Gives detections of one stream their identities over time. Sees no pictures: an appearance-aware
 /// tracker reads `Detections::embeddings`.
 class Tracker {
@@ -15,17 +21,17 @@ class Tracker {
   /// Whether `update` wants `embeddings` filled before it is called.
   virtual bool wants_embeddings() const { return false; }
   /// Fills `detections.tracks` (id from 1, `kNoTrack` for a detection that belongs to no confirmed
-  /// track). `seconds` is the frame's PTS and must not decrease; motion is predicted over real
-  /// time, so dropped frames and variable frame rates are no special case. Boxes stay as they were
-  /// detected.
-  virtual void update(Detections& detections, double seconds) = 0;
+  /// track). PTS must not decrease; motion is predicted over real time, so dropped frames and
+  /// variable frame rates are no special case. Boxes stay as they were detected.
+  virtual void update(Detections& detections, const FrameStamp& frame) = 0;
   /// Forgets every track (a stream that starts anew); ids are not reused.
   virtual void reset() = 0;
 };
 
 /// ByteTrack (Zhang et al., ECCV 2022). The defaults are those of Ultralytics' bytetrack.yaml,
-/// which most users know, and `recovery_margin` adds to them; docs/tracking.md compares them with
-/// the paper's, which suit a detector trained for one kind of scene and scored by MOT17.
+/// which most users know, and what ByteTrack does not have adds to them; docs/tracking.md compares
+/// them with the paper's, which suit a detector trained for one kind of scene and scored by MOT17,
+/// and says how each addition is left out.
 struct ByteTrackOptions {
   /// First association takes detections at or above it (paper: 0.6).
   float high_threshold = 0.25f;
@@ -38,10 +44,10 @@ struct ByteTrackOptions {
   float match_iou = 0.2f;
   float second_match_iou = 0.5f;       ///< as `match_iou`, second association, never fused
   float unconfirmed_match_iou = 0.3f;  ///< as `match_iou`, tracks seen only once so far
-  /// The last association, which ByteTrack does not have (Yang et al., "C-BIoU", WACV 2023): what
+  /// The last associations, which ByteTrack does not have (Yang et al., "C-BIoU", WACV 2023): what
   /// is still alone is compared once more with boxes that have grown by this share of their size on
-  /// each side; and a track that is lost goes on as it moved before something covered it. 0 leaves
-  /// both out.
+  /// each side; and a track that is lost goes on as it moved before something covered it, out of
+  /// the picture too. 0 leaves all of that out.
   float recovery_margin = 0.2f;
   float recovery_iou = 0.1f;  ///< as `match_iou`, of the grown boxes
   /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
@@ -69,7 +75,7 @@ std::unique_ptr<Tracker> make_byte_tracker(const ByteTrackOptions& options);
 /// a track:
 ///   options = options_for_confidence(options, confidence);   // once
 ///   detector.confidence = detector_confidence(options, confidence);
-///   tracker.update(detections, seconds);                     // each frame
+///   tracker.update(detections, frame);                       // each frame
 ///   drop_weak_untracked(detections, confidence);
 /// Nothing weaker than `confidence` starts a track or is matched first.
 ByteTrackOptions options_for_confidence(ByteTrackOptions options, float confidence);

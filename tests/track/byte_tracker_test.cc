@@ -38,7 +38,7 @@ class Scene {
   Ids at(double seconds, const std::vector<Object>& objects) {
     Detections detections = detections_of(objects);
     const std::vector<Box> boxes = detections.boxes;
-    tracker_->update(detections, seconds);
+    tracker_->update(detections, {seconds});
     EXPECT_EQ(detections.boxes, boxes) << "boxes stay as detected";
     return detections.tracks;
   }
@@ -134,7 +134,7 @@ TEST(ByteTracker, WhoWalksBehindSomethingComesOutOnTheOtherSide) {
         detections.scores = {0.9f};
         detections.classes = {0};
       }
-      tracker->update(detections, i / 30.0);
+      tracker->update(detections, {i / 30.0});
       if (!detections.tracks.empty()) last = detections.tracks[0];
     }
     EXPECT_EQ(last == 1, same) << "margin " << margin << ", id " << last;
@@ -150,13 +150,59 @@ TEST(ByteTracker, RecoveryLeavesOverlappingPairsAlone) {
   EXPECT_EQ(scene.next({{145, 100}}), Ids{2}) << "its own track overlaps with it";
 }
 
+// The id of a box in each frame, 0 where it has none; `count` frames of 30 a second, of a picture
+// of 1280 x 720 or of an unknown size.
+template <typename Boxes>
+std::vector<Ids> ids_in(const ByteTrackOptions& options, int count, Boxes boxes_at,
+                        bool size_known = true) {
+  const auto tracker = make_byte_tracker(options);
+  std::vector<Ids> ids;
+  for (int i = 0; i < count; ++i) {
+    Detections detections;
+    detections.boxes = boxes_at(i);
+    detections.scores.assign(detections.size(), 0.9f);
+    detections.classes.assign(detections.size(), 0);
+    FrameStamp frame{i / 30.0};
+    if (size_known) frame.width = 1280, frame.height = 720;
+    tracker->update(detections, frame);
+    ids.push_back(detections.tracks);
+  }
+  return ids;
+}
+
+TEST(ByteTracker, WhoLeavesThePictureDoesNotComeBackAsSomebodyElse) {
+  // One leaves at 8 px a frame; four frames later another comes in at the same place. Without
+  // the picture's size nothing tells that the first is gone.
+  const auto boxes_at = [](int i) -> std::vector<Box> {
+    const float left = 1000 + 8.0f * static_cast<float>(i);
+    if (left < 1270) return {{left, 300, std::min(left + 80, 1280.0f), 500}};
+    const float back = 1270 - 8.0f * static_cast<float>(i - 37);
+    if (back < 1270) return {{back, 300, std::min(back + 80, 1280.0f), 500}};
+    return {};
+  };
+  for (const bool size_known : {true, false}) {
+    const std::vector<Ids> ids = ids_in({}, 70, boxes_at, size_known);
+    EXPECT_EQ(ids[30], Ids{1});
+    EXPECT_EQ(ids[69], Ids{size_known ? 2 : 1});
+  }
+}
+
+TEST(ByteTracker, WhatStandsCutByTheBorderIsFoundAgain) {
+  // A parked car of which less than half is in the picture, hidden for 20 frames.
+  const std::vector<Ids> ids = ids_in({}, 50, [](int i) -> std::vector<Box> {
+    if (i >= 20 && i < 40) return {};
+    return {{1200, 300, 1280, 400}};
+  });
+  EXPECT_EQ(ids[45], Ids{1});
+}
+
 // One embedding of two numbers for each object of a frame.
 Ids seen_with(Tracker& tracker, double seconds, const std::vector<Object>& objects,
               std::vector<float> embeddings) {
   Detections detections = detections_of(objects);
   detections.embeddings = std::move(embeddings);
   detections.embedding_size = 2;
-  tracker.update(detections, seconds);
+  tracker.update(detections, {seconds});
   return detections.tracks;
 }
 
@@ -285,7 +331,7 @@ TEST(ByteTracker, BoxesThatAreNoneAreIgnored) {
   detections.scores[3] = nan;
   const auto tracker = make_byte_tracker({});
   for (int i = 0; i < 3; ++i) {
-    tracker->update(detections, i / 30.0);
+    tracker->update(detections, {i / 30.0});
     EXPECT_EQ(detections.tracks, (Ids{1, kNoTrack, kNoTrack, kNoTrack}));
   }
 }
@@ -357,9 +403,9 @@ TEST(TrackingConfidence, AUsersThresholdStartsTracksAndWeakBoxesOnlyContinueThem
 
   const auto tracker = make_byte_tracker(options);
   Detections detections = detections_of({{100, 100}});
-  tracker->update(detections, 0);
+  tracker->update(detections, {0});
   detections = detections_of({{300, 100, 0.6f}, {500, 100, 0.4f}, {100, 100, 0.3f}});
-  tracker->update(detections, 1 / 30.0);
+  tracker->update(detections, {1 / 30.0});
   drop_weak_untracked(detections, 0.5f);
   EXPECT_EQ(detections.tracks, (Ids{kNoTrack, 1}));
   EXPECT_EQ(detections.scores, (std::vector<float>{0.6f, 0.3f}));

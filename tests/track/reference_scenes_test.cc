@@ -24,7 +24,8 @@ TEST(ByteTracker, GivesTheReferencesIdsInEveryFrame) {
     head >> word;
     if (word == "scene") {
       ByteTrackOptions options;
-      options.recovery_margin = 0;  // the reference is ByteTrack alone
+      // The reference is ByteTrack alone.
+      options.recovery_margin = 0;
       options.size_state = false;
       head >> scene >> options.class_aware >> options.high_threshold >> options.new_track_threshold;
       tracker = make_byte_tracker(options);
@@ -50,7 +51,7 @@ TEST(ByteTracker, GivesTheReferencesIdsInEveryFrame) {
       expected.push_back(id);
     }
     // An odd start: nothing may depend on time zero.
-    tracker->update(detections, 1234.5 + number / 30.0);
+    tracker->update(detections, {1234.5 + number / 30.0});
     ASSERT_EQ(detections.tracks, expected) << scene << " frame " << number;
     ++frames[scene];
   }
