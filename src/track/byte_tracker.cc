@@ -170,6 +170,10 @@ void ByteTracker::recover(const Detections& detections, std::vector<int>& tracks
   if (!recovers()) return;
   associate(detections, tracks, high_,
             {options_.recovery_iou, options_.fuse_score, options_.recovery_margin});
+  if (options_.wide_margin > 0) {
+    associate(detections, tracks, high_,
+              {options_.wide_iou, options_.fuse_score, options_.wide_margin});
+  }
 }
 
 // Matches `tracks` with `found` and leaves in both what stayed alone, in order.

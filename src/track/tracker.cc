@@ -14,6 +14,8 @@
 namespace peregrine::track {
 namespace {
 
+constexpr float kWidestMargin = 10;
+
 void require_share(const char* name, float value) {
   if (value >= 0 && value <= 1) return;
   throw Error(ErrorCode::kInvalidConfig,
@@ -37,7 +39,13 @@ std::unique_ptr<Tracker> make_byte_tracker(const ByteTrackOptions& options) {
   require_share("unconfirmed_match_iou", options.unconfirmed_match_iou);
   require_share("recovery_margin", options.recovery_margin);
   require_share("recovery_iou", options.recovery_iou);
+  require_share("wide_iou", options.wide_iou);
   require_share("appearance_threshold", options.appearance_threshold);
+  if (!(options.wide_margin >= 0 && options.wide_margin <= kWidestMargin)) {
+    throw Error(ErrorCode::kInvalidConfig,
+                fmt::format("tracker: wide_margin is {}; it must lie in [0, {}]",
+                            options.wide_margin, kWidestMargin));
+  }
   require_positive("lost_seconds", options.lost_seconds);
   require_positive("frame_rate", options.frame_rate);
   if (options.low_threshold > options.high_threshold) {

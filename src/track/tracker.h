@@ -50,6 +50,9 @@ struct ByteTrackOptions {
   /// the picture too. 0 leaves all of that out.
   float recovery_margin = 0.2f;
   float recovery_iou = 0.1f;  ///< as `match_iou`, of the grown boxes
+  /// As `recovery_margin`, for what is alone even then; 0 leaves this association out.
+  float wide_margin = 2.0f;
+  float wide_iou = 0.25f;  ///< as `match_iou`, of these boxes
   /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
   double lost_seconds = 1.0;
   /// Unit of the motion model: its deviations are per 1 / frame_rate seconds, whatever the frame

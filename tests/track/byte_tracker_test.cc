@@ -196,6 +196,17 @@ TEST(ByteTracker, WhatStandsCutByTheBorderIsFoundAgain) {
   EXPECT_EQ(ids[45], Ids{1});
 }
 
+TEST(ByteTracker, WhatFliesFarIsRecoveredWithinAWideMargin) {
+  // 90 px a frame, 40 px wide: past what the first margin reaches.
+  for (const auto& [margin, second] : {std::pair{2.0f, std::int64_t{1}}, {0.0f, kNoTrack}}) {
+    ByteTrackOptions options;
+    options.wide_margin = margin;
+    Scene scene(options);
+    EXPECT_EQ(scene.at(0.0, {{100, 100}}), Ids{1});
+    EXPECT_EQ(scene.at(0.1, {{190, 100}}), Ids{second}) << margin;
+  }
+}
+
 // One embedding of two numbers for each object of a frame.
 Ids seen_with(Tracker& tracker, double seconds, const std::vector<Object>& objects,
               std::vector<float> embeddings) {
@@ -386,6 +397,8 @@ TEST(ByteTracker, OptionsOutOfRangeAreRefused) {
             "tracker: match_iou is 1.5; it must lie in [0, 1]");
   EXPECT_EQ(message_of([](auto& o) { o.recovery_margin = -0.5f; }),
             "tracker: recovery_margin is -0.5; it must lie in [0, 1]");
+  EXPECT_EQ(message_of([](auto& o) { o.wide_margin = 11; }),
+            "tracker: wide_margin is 11; it must lie in [0, 10]");
   EXPECT_EQ(message_of([](auto& o) { o.lost_seconds = 0; }),
             "tracker: lost_seconds is 0; it must be a positive number");
   EXPECT_EQ(message_of([](auto& o) { o.low_threshold = 0.5f; }),
