@@ -265,11 +265,21 @@ void ByteTracker::match(Track& track, int detection, const Detections& detection
   if (track.id == kNoTrack) track.id = next_id_++;
 }
 
+// Whether a detection shows what another shows that has a track already.
+bool ByteTracker::is_duplicate(const Detections& detections, int detection) const {
+  return std::any_of(tracks_.begin(), tracks_.end(), [&](const Track& track) {
+    return track.detection != kUnassigned &&
+           classes_may_match(track.class_id, detections.classes[detection]) &&
+           iou(track.seen, detections.boxes[detection]) > options_.duplicate_iou;
+  });
+}
+
 // In the first frame of a stream there is nothing to confirm a track against, and waiting would
 // leave every object of a one-frame stream without an id.
 void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
   for (const int index : high_) {
     if (detections.scores[index] < options_.new_track_threshold) continue;
+    if (is_duplicate(detections, index)) continue;
     const Box& box = detections.boxes[index];
     const KalmanFilter motion(box, options_.size_state ? BoxState::kSize : BoxState::kAspect);
     tracks_.push_back({.motion = motion,

@@ -43,6 +43,7 @@ class ByteTracker final : public Tracker {
   void recover(const Detections& detections, std::vector<int>& tracks);
   void fill_costs(const Detections& detections, const std::vector<int>& tracks,
                   const std::vector<int>& found, const Stage& stage);
+  bool is_duplicate(const Detections& detections, int detection) const;
   void remember_whole(Track& track, const Box& box) const;
   bool may_look_alike(std::span<const float> a, std::span<const float> b) const;
   void remember_looks(Track& track, const Detections& detections, int detection) const;

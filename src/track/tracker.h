@@ -39,6 +39,10 @@ struct ByteTrackOptions {
   float low_threshold = 0.1f;
   /// An unmatched detection at or above it starts a track (paper: `high_threshold` + 0.1).
   float new_track_threshold = 0.25f;
+  /// A detection that overlaps by more IoU than this with one that has a track starts none: it is
+  /// that object once more (Shim et al., "TrackTrack", CVPR 2025: track-aware initialization). 1
+  /// leaves this out.
+  float duplicate_iou = 0.5f;
   /// A pair of the first association needs more IoU (times score, with `fuse_score`) than this:
   /// "match_thresh 0.8" is the cost 1 - 0.2.
   float match_iou = 0.2f;

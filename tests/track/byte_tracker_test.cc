@@ -207,6 +207,17 @@ TEST(ByteTracker, WhatFliesFarIsRecoveredWithinAWideMargin) {
   }
 }
 
+TEST(ByteTracker, AnObjectSeenTwiceInOneFrameStartsOneTrack) {
+  for (const auto& [most, twin] : {std::pair{0.5f, kNoTrack}, {1.0f, std::int64_t{2}}}) {
+    ByteTrackOptions options;
+    options.duplicate_iou = most;
+    Scene scene(options);
+    for (int i = 0; i < 5; ++i) scene.next({{100, 100}});
+    for (int i = 0; i < 3; ++i) scene.next({{100, 100}, {108, 100, 0.5f}});
+    EXPECT_EQ(scene.next({{100, 100}, {108, 100, 0.5f}}), (Ids{1, twin})) << most;
+  }
+}
+
 // One embedding of two numbers for each object of a frame.
 Ids seen_with(Tracker& tracker, double seconds, const std::vector<Object>& objects,
               std::vector<float> embeddings) {
@@ -319,7 +330,9 @@ TEST(ByteTracker, TwoClassesInOnePlaceAreTwoObjects) {
 // A detector that reports one object twice gives two tracks; when one of them is lost on the same
 // spot, the elder stays.
 TEST(ByteTracker, ALostTwinIsForgotten) {
-  Scene scene;
+  ByteTrackOptions options;
+  options.duplicate_iou = 1;
+  Scene scene(options);
   for (int i = 0; i < 5; ++i) scene.next({{100, 100}});
   for (int i = 0; i < 5; ++i) scene.next({{100, 100}, {101, 100, 0.5f}});
   for (int i = 0; i < 3; ++i) EXPECT_EQ(scene.next({{100, 100}}), Ids{1});
