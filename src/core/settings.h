@@ -63,6 +63,7 @@ struct TrackingSettings {
   double high_threshold = 0.25;
   double low_threshold = 0.1;
   double new_track_threshold = 0.25;
+  double confirm_threshold = 1;
   double duplicate_iou = 0.5;
   double match_iou = 0.2;
   double second_match_iou = 0.5;

@@ -60,6 +60,7 @@ track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
   options.high_threshold = static_cast<float>(tracking.high_threshold);
   options.low_threshold = static_cast<float>(tracking.low_threshold);
   options.new_track_threshold = static_cast<float>(tracking.new_track_threshold);
+  options.confirm_threshold = static_cast<float>(tracking.confirm_threshold);
   options.duplicate_iou = static_cast<float>(tracking.duplicate_iou);
   options.match_iou = static_cast<float>(tracking.match_iou);
   options.second_match_iou = static_cast<float>(tracking.second_match_iou);

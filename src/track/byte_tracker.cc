@@ -276,10 +276,12 @@ bool ByteTracker::is_duplicate(const Detections& detections, int detection) cons
 
 // In the first frame of a stream there is nothing to confirm a track against, and waiting would
 // leave every object of a one-frame stream without an id.
-void ByteTracker::start_tracks(const Detections& detections, bool confirmed) {
+void ByteTracker::start_tracks(const Detections& detections, bool first_frame) {
   for (const int index : high_) {
-    if (detections.scores[index] < options_.new_track_threshold) continue;
+    const float score = detections.scores[index];
+    if (score < options_.new_track_threshold) continue;
     if (is_duplicate(detections, index)) continue;
+    const bool confirmed = first_frame || score > options_.confirm_threshold;
     const Box& box = detections.boxes[index];
     const KalmanFilter motion(box, options_.size_state ? BoxState::kSize : BoxState::kAspect);
     tracks_.push_back({.motion = motion,

@@ -48,7 +48,7 @@ class ByteTracker final : public Tracker {
   bool may_look_alike(std::span<const float> a, std::span<const float> b) const;
   void remember_looks(Track& track, const Detections& detections, int detection) const;
   void match(Track& track, int detection, const Detections& detections);
-  void start_tracks(const Detections& detections, bool confirmed);
+  void start_tracks(const Detections& detections, bool first_frame);
   void remove_duplicates();
   bool classes_may_match(int a, int b) const { return !options_.class_aware || a == b; }
 

@@ -34,6 +34,7 @@ std::unique_ptr<Tracker> make_byte_tracker(const ByteTrackOptions& options) {
   require_share("high_threshold", options.high_threshold);
   require_share("low_threshold", options.low_threshold);
   require_share("new_track_threshold", options.new_track_threshold);
+  require_share("confirm_threshold", options.confirm_threshold);
   require_share("duplicate_iou", options.duplicate_iou);
   require_share("match_iou", options.match_iou);
   require_share("second_match_iou", options.second_match_iou);

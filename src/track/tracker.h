@@ -39,6 +39,9 @@ struct ByteTrackOptions {
   float low_threshold = 0.1f;
   /// An unmatched detection at or above it starts a track (paper: `high_threshold` + 0.1).
   float new_track_threshold = 0.25f;
+  /// A detection above it starts a track that is confirmed at once, not at its second sighting; 1
+  /// leaves this out.
+  float confirm_threshold = 1.0f;
   /// A detection that overlaps by more IoU than this with one that has a track starts none: it is
   /// that object once more (Shim et al., "TrackTrack", CVPR 2025: track-aware initialization). 1
   /// leaves this out.

@@ -330,6 +330,7 @@ TEST(SettingKeys, TrackingDefaultsAreTheTrackers) {
   EXPECT_FLOAT_EQ(settings.high_threshold, tracker.high_threshold);
   EXPECT_FLOAT_EQ(settings.low_threshold, tracker.low_threshold);
   EXPECT_FLOAT_EQ(settings.new_track_threshold, tracker.new_track_threshold);
+  EXPECT_FLOAT_EQ(settings.confirm_threshold, tracker.confirm_threshold);
   EXPECT_FLOAT_EQ(settings.duplicate_iou, tracker.duplicate_iou);
   EXPECT_FLOAT_EQ(settings.match_iou, tracker.match_iou);
   EXPECT_FLOAT_EQ(settings.second_match_iou, tracker.second_match_iou);

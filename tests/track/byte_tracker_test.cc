@@ -218,6 +218,14 @@ TEST(ByteTracker, AnObjectSeenTwiceInOneFrameStartsOneTrack) {
   }
 }
 
+TEST(ByteTracker, ASureDetectionIsConfirmedAtOnce) {
+  ByteTrackOptions options;
+  options.confirm_threshold = 0.8f;
+  Scene scene(options);
+  scene.next({{100, 100}});
+  EXPECT_EQ(scene.next({{100, 100}, {300, 100, 0.9f}, {500, 100, 0.7f}}), (Ids{1, 2, kNoTrack}));
+}
+
 // One embedding of two numbers for each object of a frame.
 Ids seen_with(Tracker& tracker, double seconds, const std::vector<Object>& objects,
               std::vector<float> embeddings) {
