@@ -72,6 +72,7 @@ struct TrackingSettings {
   double recovery_iou = 0.1;
   double wide_margin = 2;
   double wide_iou = 0.25;
+  bool settle_crossings = true;
   double lost_seconds = 1.0;
   double frame_rate = 30.0;
   bool size_state = true;

@@ -69,6 +69,7 @@ track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
   options.recovery_iou = static_cast<float>(tracking.recovery_iou);
   options.wide_margin = static_cast<float>(tracking.wide_margin);
   options.wide_iou = static_cast<float>(tracking.wide_iou);
+  options.settle_crossings = tracking.settle_crossings;
   options.lost_seconds = tracking.lost_seconds;
   options.frame_rate = tracking.frame_rate;
   options.appearance_threshold = static_cast<float>(tracking.appearance_threshold);

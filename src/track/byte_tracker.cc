@@ -57,6 +57,8 @@ void ByteTracker::update(Detections& detections, const FrameStamp& frame) {
   start_tracks(detections, first_frame);
   remove_duplicates();
   std::erase_if(tracks_, [](const Track& track) { return track.state == State::kRemoved; });
+  if (options_.settle_crossings)
+    crossings_.settle(tracks_, now_, options_.frame_rate, options_.class_aware);
 
   detections.tracks.assign(detections.size(), kNoTrack);
   for (const Track& track : tracks_) {
@@ -66,6 +68,7 @@ void ByteTracker::update(Detections& detections, const FrameStamp& frame) {
 
 void ByteTracker::reset() {
   tracks_.clear();
+  crossings_.clear();
   started_ = false;
 }
 

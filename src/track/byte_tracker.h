@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "track/assignment.h"
+#include "track/crossings.h"
 #include "track/track.h"
 #include "track/tracker.h"
 
@@ -54,6 +55,7 @@ class ByteTracker final : public Tracker {
 
   ByteTrackOptions options_;
   std::vector<Track> tracks_;  // in order of first sight
+  Crossings crossings_;
   std::int64_t next_id_ = 1;
   double now_ = 0;
   float width_ = 0, height_ = 0;  // of the picture, or 0

@@ -60,6 +60,9 @@ struct ByteTrackOptions {
   /// As `recovery_margin`, for what is alone even then; 0 leaves this association out.
   float wide_margin = 2.0f;
   float wide_iou = 0.25f;  ///< as `match_iou`, of these boxes
+  /// When two objects part that hid each other, their ids change places where their sizes and
+  /// courses from before say so: see `Crossings`.
+  bool settle_crossings = true;
   /// How long a track that was lost can be found again (paper: 30 frames at 30 fps).
   double lost_seconds = 1.0;
   /// Unit of the motion model: its deviations are per 1 / frame_rate seconds, whatever the frame

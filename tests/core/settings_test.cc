@@ -339,6 +339,7 @@ TEST(SettingKeys, TrackingDefaultsAreTheTrackers) {
   EXPECT_FLOAT_EQ(settings.recovery_iou, tracker.recovery_iou);
   EXPECT_FLOAT_EQ(settings.wide_margin, tracker.wide_margin);
   EXPECT_FLOAT_EQ(settings.wide_iou, tracker.wide_iou);
+  EXPECT_EQ(settings.settle_crossings, tracker.settle_crossings);
   EXPECT_EQ(settings.lost_seconds, tracker.lost_seconds);
   EXPECT_EQ(settings.frame_rate, tracker.frame_rate);
   EXPECT_FLOAT_EQ(settings.appearance_threshold, tracker.appearance_threshold);

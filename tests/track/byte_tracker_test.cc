@@ -207,6 +207,35 @@ TEST(ByteTracker, WhatFliesFarIsRecoveredWithinAWideMargin) {
   }
 }
 
+TEST(ByteTracker, WhoCrossedKeepsTheirIds) {
+  // A child walks past somebody who stands. While they hide each other the two boxes that are seen
+  // stand still and look alike, the child's on the left; it comes out on the right, where the
+  // other's is nearer.
+  const auto boxes_at = [](int i) -> std::vector<Box> {
+    const float x = 6.0f * static_cast<float>(i);
+    const Box child{200 + x, 240, 250 + x, 400}, adult{400, 200, 450, 400};
+    if (i < 30 || i >= 40) return {child, adult};
+    return {{394, 200, 444, 400}, {406, 200, 456, 400}};
+  };
+  for (const bool settle : {true, false}) {
+    ByteTrackOptions options;
+    options.settle_crossings = settle;
+    const std::vector<Ids> ids = ids_in(options, 70, boxes_at);
+    EXPECT_EQ(ids[25], (Ids{1, 2}));
+    EXPECT_EQ(ids[69], settle ? (Ids{1, 2}) : (Ids{2, 1})) << settle;
+  }
+}
+
+TEST(ByteTracker, WhoMetAndTurnedBackKeepsTheirIds) {
+  // Settling must not exchange those whom overlap has followed rightly.
+  const std::vector<Ids> ids = ids_in({}, 90, [](int i) -> std::vector<Box> {
+    const float x = 4.0f * static_cast<float>(i < 40 ? i : 80 - i);
+    return {{200 + x, 200, 250 + x, 400}, {540 - x, 240, 590 - x, 400}};
+  });
+  EXPECT_EQ(ids[30], (Ids{1, 2}));
+  EXPECT_EQ(ids[85], (Ids{1, 2}));
+}
+
 TEST(ByteTracker, AnObjectSeenTwiceInOneFrameStartsOneTrack) {
   for (const auto& [most, twin] : {std::pair{0.5f, kNoTrack}, {1.0f, std::int64_t{2}}}) {
     ByteTrackOptions options;

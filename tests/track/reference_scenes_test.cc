@@ -27,6 +27,7 @@ TEST(ByteTracker, GivesTheReferencesIdsInEveryFrame) {
       // The reference is ByteTrack alone.
       options.recovery_margin = 0;
       options.size_state = false;
+      options.settle_crossings = false;
       options.duplicate_iou = 1;
       head >> scene >> options.class_aware >> options.high_threshold >> options.new_track_threshold;
       tracker = make_byte_tracker(options);
