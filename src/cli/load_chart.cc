@@ -2,6 +2,7 @@
 #include "cli/load_chart.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,16 @@ std::string escaped(const std::string& text) {
     }
   }
   return safe;
+}
+
+// An axis of four steps of 1, 2, 2.5 or 5 times a power of ten (whole ones) that reaches `most`.
+double axis_for(double most) {
+  const double step = std::max(1.0, most / 4);
+  const double ten = std::pow(10.0, std::floor(std::log10(step)));
+  for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
+    if (factor * ten >= step && std::fmod(factor * ten, 1.0) == 0) return 4 * factor * ten;
+  }
+  return 40 * ten;
 }
 
 class Chart {
@@ -61,7 +72,7 @@ class Chart {
         "<svg xmlns='http://www.w3.org/2000/svg' width='660' height='400' viewBox='0 0 660 400' "
         "font-family='sans-serif' font-size='12'>\n<rect width='100%' height='100%' "
         "fill='white'/>\n"
-        "<text x='{}' y='22' font-weight='bold'>{}</text>\n{}</svg>\n",
+        "<text x='{}' y='22' font-size='11' font-weight='bold'>{}</text>\n{}</svg>\n",
         kLeft, escaped(title), svg_);
   }
 
@@ -99,7 +110,7 @@ std::string load_chart(const std::vector<pipeline::Load>& loads, double bound_se
   }
   std::sort(medians.begin(), medians.end());
   std::sort(tails.begin(), tails.end());
-  Chart chart(most * 1.05, bound_seconds * 3e3);
+  Chart chart(axis_for(most), bound_seconds * 3e3);
   chart.bound(bound_seconds * 1e3);
   if (knee > 0) chart.knee(knee);
   chart.curve(medians, "#1f6fb4", "p50 from packet to answer");

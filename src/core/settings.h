@@ -70,8 +70,8 @@ struct TrackingSettings {
   double unconfirmed_match_iou = 0.3;
   double recovery_margin = 0.2;
   double recovery_iou = 0.1;
-  double wide_margin = 2;
-  double wide_iou = 0.25;
+  double wide_margin = 1;
+  double wide_iou = 0.2;
   bool settle_crossings = true;
   double lost_seconds = 1.0;
   double frame_rate = 30.0;

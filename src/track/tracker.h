@@ -58,8 +58,8 @@ struct ByteTrackOptions {
   float recovery_margin = 0.2f;
   float recovery_iou = 0.1f;  ///< as `match_iou`, of the grown boxes
   /// As `recovery_margin`, for what is alone even then; 0 leaves this association out.
-  float wide_margin = 2.0f;
-  float wide_iou = 0.25f;  ///< as `match_iou`, of these boxes
+  float wide_margin = 1.0f;
+  float wide_iou = 0.2f;  ///< as `match_iou`, of these boxes
   /// When two objects part that hid each other, their ids change places where their sizes and
   /// courses from before say so: see `Crossings`.
   bool settle_crossings = true;
