@@ -9,7 +9,8 @@ matches once. Prints one JSON object: `matched`, the share of the objects scored
 either side that have a partner; `missing` and `invented`, those scored at least --certain without one; of
 partners with masks their IoU, with keypoints the distance in pixels of those scored 0.5 or more, with
 embeddings the cosine: how many, the worst, and how many are worse than --mask, --point and --cosine.
-Exit code 1 when `matched` is below --least or anything certain is missing or invented.
+Exit code 1 when `matched`, or the share of masks or embeddings that are not worse, is below --least, or anything
+certain is missing or invented.
 """
 
 import argparse
@@ -159,6 +160,8 @@ def main():
     print(json.dumps(report, indent=2))
     same_frames = report["frames_expected"] == report["frames_got"]
     fine = report["matched"] >= options.least and not report["missing"] and not report["invented"]
+    for details in (report[name] for name in ("masks", "embeddings") if name in report):
+        fine = fine and details["worse"] <= (1 - options.least) * details["count"]
     return 0 if fine and same_frames else 1
 
 

@@ -53,13 +53,15 @@ class CompareDetections(unittest.TestCase):
                    "keypoints": [[10, 10, 0.9], [0, 0, 0.1]]}
             two = {**found(0.9), "mask": {"size": [2, 3], "counts": other}, "embedding": [0.6, 0.8],
                    "keypoints": [[13, 14, 0.8], [9, 9, 0.9]]}
-            report = self.compare([[one, found(0.4)]], [[two, found(0.4)]])[1]
+            code, report = self.compare([[one, found(0.4)]], [[two, found(0.4)]])
+            self.assertEqual(code, 1)
             self.assertEqual(report["masks"]["count"], 1)
             self.assertAlmostEqual(report["masks"]["worst"], overlap)
             self.assertEqual(report["masks"]["worse"], 1)
             self.assertEqual(report["keypoints"], {"count": 1, "worst": 5.0, "worse": 1})
             self.assertAlmostEqual(report["embeddings"]["worst"], 0.6)
-        report = self.compare([[one]], [[one]])[1]
+        code, report = self.compare([[one]], [[one]])
+        self.assertEqual(code, 0)
         self.assertEqual([report[key]["worse"] for key in ("masks", "keypoints", "embeddings")], [0, 0, 0])
 
     def test_frames_must_be_there(self):
