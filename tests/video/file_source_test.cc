@@ -180,6 +180,22 @@ TEST_P(Looped, TimesAndIndicesGoOn) {
 INSTANTIATE_TEST_SUITE_P(All, Looped, ::testing::Values("a.mp4", "a.mkv", "a.ts", "a.h264"),
                          [](const auto& each) { return std::string(each.param + 2); });
 
+// What a file lacks is said after its first round, not after the last of a million.
+TEST(FileSource, ATruncatedFileIsReadOnce) {
+  PEREGRINE_NEEDS_FFMPEG();
+  const TemporaryFolder folder;
+  const std::string path = folder / "cut.mp4";
+  ffmpeg("-f lavfi -i testsrc2=s=128x96:r=25:d=2 -c:v libx264 -g 8 -movflags +faststart '" + path +
+         "'");
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) * 2 / 3);
+  SourceOptions options;
+  options.loop = 1'000'000;
+  const Reading reading = read_all(path, options);
+  EXPECT_NE(reading.error.find("is truncated"), std::string::npos) << reading.error;
+  EXPECT_GT(reading.frames.size(), 10U);
+  EXPECT_LT(reading.frames.size(), 50U);
+}
+
 TEST(FileSource, APipeCannotBeReadAgain) {
   const TemporaryFolder folder;
   const std::string pipe = folder / "pipe.ts";
