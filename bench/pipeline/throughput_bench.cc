@@ -149,7 +149,7 @@ int main(int argc, char** argv) {
   }
   pipeline::JobOptions options;
   options.sources = {argv[1]};
-  options.model = argv[2];
+  options.models.push_back({argv[2], {}});
   options.tracking.emplace();
   options.jsonl = "/dev/null";
   const int rounds = argc > 3 ? std::max(1, std::atoi(argv[3])) : 3;

@@ -47,7 +47,8 @@ constexpr std::int64_t kNoTrack = -1;
 
 /// What was found in one frame: structure of arrays, in source pixels, ordered by falling score.
 /// `boxes`, `scores` and `classes` always have `size()` entries; each further array is empty or has
-/// one entry (or one fixed-size group) an object.
+/// one entry (or one fixed-size group) an object. Where several models answer, some objects have a
+/// mask or keypoints and others do not: `has_mask`, `has_keypoints`.
 struct PEREGRINE_API Detections {
   std::vector<Box> boxes;
   std::vector<float> scores;
@@ -65,6 +66,9 @@ struct PEREGRINE_API Detections {
   bool empty() const { return boxes.empty(); }
   std::span<const Keypoint> keypoints_of(std::size_t object) const;
   std::span<const float> embedding_of(std::size_t object) const;
+  bool has_mask(std::size_t object) const;
+  /// Not all of them zero.
+  bool has_keypoints(std::size_t object) const;
   /// Keeps the objects at `indices`, in that order, in every array present.
   Detections select(std::span<const int> indices) const;
 };

@@ -16,8 +16,10 @@ namespace peregrine {
 /// What `peregrine run` takes, for programs: a model over any number of sources.
 struct RunRequest {
   std::vector<std::string>
-      sources;        ///< files, folders, globs, `.txt` lists, rtsp:// and http:// addresses, "-"
-  std::string model;  ///< path of an ONNX file, or the name of a `[[models]]` table
+      sources;  ///< files, folders, globs, `.txt` lists, rtsp:// and http:// addresses, "-"
+  /// Paths of ONNX files or plans, or names of `[[models]]` tables; the answers of several are
+  /// merged: one object, with what each says of it.
+  std::vector<std::string> models;
   std::string config_file;  ///< TOML; empty: none is read
   /// Keys as `peregrine config keys` lists them, such as {"inference.confidence", "0.4"},
   /// {"tracking.enabled", "true"}, {"output.jsonl", "out.jsonl"}. The environment is not read.

@@ -112,10 +112,9 @@ std::string trial_text(const Load& load, bool holds) {
   const std::string what = fmt::format("{} stream{}", load.streams, load.streams == 1 ? "" : "s");
   if (load.error) return fmt::format("{}: {}", what, load.error->what());
   if (load.latency.count() == 0) return fmt::format("{}: nothing was answered", what);
-  return fmt::format("{}: p95 {} ms, {:.0f} fps, {} dropped: {}", what,
-                     ms(load.latency.percentile_seconds(0.95)),
-                     static_cast<double>(load.frames) / load.seconds, load.dropped,
-                     holds ? "holds" : "too many");
+  return fmt::format(
+      "{}: p95 {} ms, {:.0f} fps, {} dropped: {}", what, ms(load.latency.percentile_seconds(0.95)),
+      static_cast<double>(load.frames) / load.seconds, load.dropped, holds ? "holds" : "too many");
 }
 
 std::string table_text(const Trials& trials) {
@@ -224,7 +223,7 @@ int StreamBench::run(const General& general) const {
   if (!general.precision.empty()) set("inference.precision", general.precision, "--precision");
   if (options_->track) set("tracking.enabled", "true", "--track");
   const Settings settings = pipeline::settings_for_sources(resolve(inputs), general.sources);
-  pipeline::JobOptions job = pipeline::job_options(settings, general.sources, options_->model);
+  pipeline::JobOptions job = pipeline::job_options(settings, general.sources, {options_->model});
   job.jsonl = "/dev/null";  // answers are written, as a real run would
 
   Trials trials;

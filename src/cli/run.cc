@@ -23,7 +23,7 @@ namespace {
 
 struct Arguments {
   std::vector<std::string> sources;
-  std::string model;
+  std::vector<std::string> models;
 };
 
 // What Ctrl-C stops: nothing yet while the model is compiled, then the pipeline.
@@ -53,7 +53,7 @@ bool writes_nothing(const pipeline::JobOptions& options) {
 
 void report(const pipeline::RunSummary& summary, const pipeline::Job& job, bool wrote_nothing) {
   if (summary.frames > 0) {
-    fmt::print(stderr, "{}\n{}", job.description, summary_text(summary, job.task.labels));
+    fmt::print(stderr, "{}\n{}", job.description, summary_text(summary, job.labels));
   }
   for (const std::string& path : summary.outputs) fmt::print(stderr, "  wrote {}\n", path);
   if (wrote_nothing && summary.frames > 0) {
@@ -76,7 +76,7 @@ int run(const Arguments& arguments, const SettingsFlags& flags) {
   set_log_level(spdlog::level::from_str(settings.log.level));
   signal(SIGPIPE, SIG_IGN);  // a closed pipe is an output error with a message
   pipeline::JobOptions options =
-      pipeline::job_options(settings, arguments.sources, arguments.model);
+      pipeline::job_options(settings, arguments.sources, arguments.models);
   const ProgressMode mode = progress_mode(settings.output.progress);
   // A program that reads us wants data; a person wants to be told how to get it.
   bool wrote_nothing = writes_nothing(options);
@@ -116,8 +116,11 @@ void add_run(CLI::App& program, Action& action) {
           "SOURCE", arguments->sources,
           "Video, folder, glob, .txt list of sources, rtsp:// or http:// address, - for a pipe")
       ->required();
-  command->add_option("--model,-m", arguments->model,
-                      "ONNX file, or the name of a [[models]] table");
+  command
+      ->add_option("--model,-m", arguments->models,
+                   "ONNX file or plan, or the name of a [[models]] table; several times: their "
+                   "answers are merged")
+      ->allow_extra_args(false);
   const SettingsFlags flags(*command);
   command->callback([&action, arguments, flags] {
     action = [arguments, flags] { return run(*arguments, flags); };

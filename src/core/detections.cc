@@ -43,6 +43,17 @@ std::span<const Keypoint> Detections::keypoints_of(std::size_t object) const {
   return std::span(keypoints).subspan(object * count, count);
 }
 
+bool Detections::has_mask(std::size_t object) const {
+  return !masks.empty() && masks[object].width > 0;
+}
+
+bool Detections::has_keypoints(std::size_t object) const {
+  const std::span<const Keypoint> points = keypoints_of(object);
+  return std::any_of(points.begin(), points.end(), [](const Keypoint& point) {
+    return point.score != 0 || point.x != 0 || point.y != 0;
+  });
+}
+
 std::span<const float> Detections::embedding_of(std::size_t object) const {
   if (embeddings.empty()) return {};
   const auto count = static_cast<std::size_t>(embedding_size);

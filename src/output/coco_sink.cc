@@ -62,11 +62,11 @@ class CocoSink final : public Sink {
     append_decimals(text, std::array{box.x1, box.y1, box.width(), box.height()}, 3);
     text += R"(,"score":)";
     append_decimal(text, found.scores[i], 5);
-    if (!found.masks.empty()) {
+    if (found.has_mask(i)) {
       text += R"(,"segmentation":)";
       append_json_mask(text, found.masks[i]);
     }
-    if (!found.keypoints.empty()) append_keypoints(text, found.keypoints_of(i));
+    if (found.has_keypoints(i)) append_keypoints(text, found.keypoints_of(i));
     text += '}';
   }
 

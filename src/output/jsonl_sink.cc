@@ -126,8 +126,8 @@ class JsonlSink final : public Sink {
         line += R"(,"track":)";
         append_integer(line, found.tracks[i]);
       }
-      if (!found.keypoints.empty()) append_keypoints(line, found.keypoints_of(i));
-      if (!found.masks.empty()) {
+      if (found.has_keypoints(i)) append_keypoints(line, found.keypoints_of(i));
+      if (found.has_mask(i)) {
         line += R"(,"mask":)";
         append_json_mask(line, found.masks[i]);
       }

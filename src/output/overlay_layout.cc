@@ -112,7 +112,9 @@ void OverlayLayout::add_objects(const Detections& found, const Pen& pen) {
       if (is_drawable(found.boxes[i])) add(i);
     }
   };
-  if (!found.masks.empty()) each([&](std::size_t i) { add_mask(found, i); });
+  each([&](std::size_t i) {
+    if (found.has_mask(i)) add_mask(found, i);
+  });
   each([&](std::size_t i) {
     add_outline(found, i, pen);
     add_skeleton(found, i, pen);

@@ -11,6 +11,7 @@
 #include "engine/gpu_engine.h"
 #include "video/paced_source.h"
 #include "video/synth/synth.h"
+#include "vision/combined_predictor.h"
 #include "vision/picture_input.h"
 
 namespace peregrine::pipeline {
@@ -185,15 +186,16 @@ bool finds_objects(Task task) {
   return task != Task::kClassify && task != Task::kEmbed && task != Task::kDepth;
 }
 
-// What was asked for and the model cannot give.
+[[noreturn]] void refuse(const std::string& why) { throw Error(ErrorCode::kUsage, why); }
+
+// What was asked for and the first model cannot give.
 void check_task(const JobOptions& options, Task task) {
-  const auto refuse = [](const std::string& why) { throw Error(ErrorCode::kUsage, why); };
   const std::string model =
-      fmt::format("'{}' is a model for task {}", options.model, to_string(task));
+      fmt::format("'{}' is a model for task {}", options.models.front().path, to_string(task));
   if (options.tracking && !finds_objects(task)) {
     refuse(fmt::format("--track needs a model that finds objects; {}", model));
   }
-  if (!options.depth.empty() && task != Task::kDepth) {
+  if (!options.depth.empty() && task != Task::kDepth && options.models.size() == 1) {
     refuse(fmt::format("--depth needs a depth model; {}", model));
   }
   if (task == Task::kEmbed && !options.embeddings && !options.jsonl.empty()) {
@@ -213,6 +215,88 @@ void check_task(const JobOptions& options, Task task) {
   }
 }
 
+/// The models of a run, and what their classes are called together.
+struct LoadedModels {
+  std::vector<LoadedModel> models;
+  std::vector<std::vector<int>> classes;  // of each model: which of the labels
+  std::vector<std::string> labels;
+};
+
+void check_companion(const LoadedModel& first, const LoadedModel& model) {
+  if (model.task.task == Task::kEmbed) {
+    refuse(
+        fmt::format("{}: it cannot run beside other models; for embeddings of objects name it "
+                    "with --reid",
+                    model.description));
+  }
+  if (model.engine->device() != first.engine->device()) {
+    refuse(fmt::format("{}, but {}; all models of a run need the same device", model.description,
+                       first.description));
+  }
+}
+
+LoadedModels load_models(const JobOptions& options, int streams) {
+  LoadedModels loaded;
+  for (const JobModel& each : options.models) {
+    loaded.models.push_back(load_model(each.path, each.overrides, options, options.batch, streams));
+    const LoadedModel& model = loaded.models.back();
+    if (loaded.models.size() > 1) check_companion(loaded.models.front(), model);
+    const vision::TaskSpec& task = model.task;
+    if (loaded.models.size() > 1 && task.keypoint_count > 0) {
+      for (const LoadedModel& other : loaded.models) {
+        if (other.task.keypoint_count == 0 || other.task.keypoint_count == task.keypoint_count)
+          continue;
+        refuse(fmt::format(
+            "{} finds {} points an object and {} {}: an answer has room for one kind",
+            model.description, task.keypoint_count, other.description, other.task.keypoint_count));
+      }
+    }
+    loaded.classes.push_back(vision::merge_labels(loaded.labels, task.labels));
+  }
+  return loaded;
+}
+
+// `classes` of the whole run as the model's own; none of them: it would find nothing.
+vision::DecodeOptions own_classes(vision::DecodeOptions decode, const LoadedModel& model,
+                                  const std::vector<int>& classes) {
+  if (decode.classes.empty()) return decode;
+  std::vector<int> own;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    if (std::find(decode.classes.begin(), decode.classes.end(), classes[i]) != decode.classes.end())
+      own.push_back(static_cast<int>(i));
+  }
+  if (own.empty() && finds_objects(model.task.task)) {
+    refuse(fmt::format("--classes leaves nothing that {} finds; leave that model out",
+                       model.description));
+  }
+  decode.classes = std::move(own);
+  return decode;
+}
+
+std::unique_ptr<vision::Predictor> make_predictor(const LoadedModel& model,
+                                                  const vision::DecodeOptions& decode) {
+  return model.engine->device().is_cpu()
+             ? vision::make_cpu_predictor(model.engine, model.task, decode)
+             : vision::make_gpu_predictor(model.engine, model.task, decode);
+}
+
+// Each call makes one worker's.
+std::function<std::unique_ptr<vision::Predictor>()> predictor_maker(
+    LoadedModels loaded, const vision::DecodeOptions& decode) {
+  std::vector<vision::DecodeOptions> decodes;
+  for (std::size_t k = 0; k < loaded.models.size(); ++k) {
+    decodes.push_back(k == 0 ? decode : own_classes(decode, loaded.models[k], loaded.classes[k]));
+  }
+  return [loaded = std::move(loaded), decodes = std::move(decodes)] {
+    auto first = make_predictor(loaded.models.front(), decodes.front());
+    if (loaded.models.size() == 1) return first;
+    std::vector<vision::Companion> others;
+    for (std::size_t k = 1; k < loaded.models.size(); ++k)
+      others.push_back({make_predictor(loaded.models[k], decodes[k]), loaded.classes[k]});
+    return vision::make_combined_predictor(std::move(first), std::move(others));
+  };
+}
+
 }  // namespace
 
 Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink>> sinks) {
@@ -221,11 +305,16 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   if (options.device != "cpu") limit_memory(options);
 
   Job job;
-  const LoadedModel detector =
-      load_model(options.model, options.overrides, options, options.batch, at_once);
-  job.engine = detector.engine;
-  job.task = detector.task;
-  job.description = detector.description;
+  const LoadedModels loaded = load_models(options, at_once);
+  job.engine = loaded.models.front().engine;
+  job.task = loaded.models.front().task;
+  job.labels = loaded.labels;
+  int batch = job.engine->max_batch();
+  for (const LoadedModel& model : loaded.models) {
+    if (!job.description.empty()) job.description += '\n';
+    job.description += model.description;
+    batch = std::min(batch, model.engine->max_batch());
+  }
   const bool on_gpu = !job.engine->device().is_cpu();
 
   check_task(options, job.task.task);
@@ -251,7 +340,7 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   PipelineOptions pipeline_options;
   pipeline_options.queue_depth = options.queue_depth;
   pipeline_options.max_open_files = options.max_open_files;
-  pipeline_options.batch = job.engine->max_batch();
+  pipeline_options.batch = batch;
   // One batch more than the engine runs at once: its next input is ready when it asks.
   pipeline_options.workers = job.engine->recommended_contexts() + 1;
   pipeline_options.max_delay = std::chrono::microseconds(
@@ -270,14 +359,10 @@ Job make_job(const JobOptions& options, std::vector<std::unique_ptr<output::Sink
   for (const video::SourceSpec& source : sources) {
     streams.push_back(make_stream(source, source_options));
   }
-  make_file_sinks(options, job.task.labels, on_gpu, sinks);
-  job.pipeline = std::make_unique<Pipeline>(
-      pipeline_options, std::move(streams),
-      [engine = job.engine, task = job.task, decode, on_gpu] {
-        return on_gpu ? vision::make_gpu_predictor(engine, task, decode)
-                      : vision::make_cpu_predictor(engine, task, decode);
-      },
-      std::move(make_embedder), std::move(sinks));
+  make_file_sinks(options, job.labels, on_gpu, sinks);
+  job.pipeline = std::make_unique<Pipeline>(pipeline_options, std::move(streams),
+                                            predictor_maker(loaded, decode),
+                                            std::move(make_embedder), std::move(sinks));
   return job;
 }
 

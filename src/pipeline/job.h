@@ -13,10 +13,18 @@
 
 namespace peregrine::pipeline {
 
+/// One of the models of a run.
+struct JobModel {
+  std::string path;  ///< of an ONNX file or a plan
+  vision::TaskOverrides overrides;
+};
+
 /// Everything one `peregrine run` was asked for.
 struct JobOptions {
   std::vector<std::string> sources;  ///< as `video::expand_sources` takes them, or "synth:..."
-  std::string model;                 ///< path of an ONNX file or a plan
+  /// At least one. The answers of all are merged: see `vision::merge_answers`. Classes are the
+  /// first one's, then what others name beside them.
+  std::vector<JobModel> models;
   std::string device = "auto";
   std::string precision = "auto";  ///< of a GPU: fp32, fp16; auto is fp16
   /// See `engine::EngineOptions::progress`.
@@ -24,7 +32,6 @@ struct JobOptions {
   bool strict_gpu = false;            ///< anything that would run on the CPU is an error
   std::int64_t vram_limit_bytes = 0;  ///< of the whole process on its GPU; 0: none
   double max_delay_seconds = 0;       ///< see PipelineOptions::max_delay
-  vision::TaskOverrides overrides;
   vision::DecodeOptions decode;
   video::SourceOptions source;
   int threads = 0;       ///< of the CPU engine; 0: all cores
@@ -46,9 +53,10 @@ struct JobOptions {
 /// one does all the work that can fail before the first frame; sources are opened by
 /// `Pipeline::run`.
 struct Job {
-  vision::TaskSpec task;
-  std::string description;  ///< model, task and engine, in one line for people
-  std::shared_ptr<const Engine> engine;
+  vision::TaskSpec task;                 ///< of the first model
+  std::vector<std::string> labels;       ///< of all models
+  std::string description;               ///< model, task and engine, a line a model, for people
+  std::shared_ptr<const Engine> engine;  ///< of the first model
   std::unique_ptr<Pipeline> pipeline;
 };
 

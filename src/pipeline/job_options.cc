@@ -43,16 +43,13 @@ std::vector<std::string> read_labels(const std::string& path) {
   return labels;
 }
 
-ModelSettings chosen_model(const Settings& settings, const std::string& model) {
-  const auto models =
-      models_to_run(settings, model.empty() ? std::vector<std::string>{} : std::vector{model});
-  if (models.size() > 1) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("the configuration enables {} models ('{}', '{}', ...) and a run takes "
-                            "one; choose it with --model NAME",
-                            models.size(), models[0].name, models[1].name));
-  }
-  return models.front();
+JobModel job_model(const ModelSettings& model, const InferenceSettings& inference) {
+  JobModel job{model.path, {}};
+  job.overrides.task = task_named(model.task);
+  job.overrides.labels = read_labels(model.labels);
+  job.overrides.image_size = inference.image_size;
+  job.overrides.normalization = normalization_named(inference.normalize);
+  return job;
 }
 
 track::ByteTrackOptions tracking_options(const TrackingSettings& tracking) {
@@ -112,18 +109,14 @@ Settings settings_for_sources(const Settings& settings, const std::vector<std::s
 }
 
 JobOptions job_options(const Settings& settings, const std::vector<std::string>& sources,
-                       const std::string& model) {
-  const ModelSettings chosen = chosen_model(settings, model);
+                       const std::vector<std::string>& models) {
+  const std::vector<ModelSettings> chosen = models_to_run(settings, models);
   const InferenceSettings& inference = settings.inference;
   JobOptions options;
   options.sources = sources;
-  options.model = chosen.path;
+  for (const ModelSettings& model : chosen) options.models.push_back(job_model(model, inference));
   options.device = inference.device;
   options.precision = inference.precision;
-  options.overrides.task = task_named(chosen.task);
-  options.overrides.labels = read_labels(chosen.labels);
-  options.overrides.image_size = inference.image_size;
-  options.overrides.normalization = normalization_named(inference.normalize);
   options.decode.confidence = static_cast<float>(inference.confidence);
   options.decode.iou = static_cast<float>(inference.iou);
   options.decode.max_detections = inference.max_detections;
@@ -138,9 +131,9 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.batch = inference.batch;
   options.queue_depth = settings.input.queue_depth;
   options.max_open_files = settings.input.max_open_files;
-  if (chosen.tracking.value_or(settings.tracking.enabled))
+  if (chosen.front().tracking.value_or(settings.tracking.enabled))
     options.tracking = tracking_options(settings.tracking);
-  options.embeddings = chosen.embeddings.value_or(settings.embeddings.enabled);
+  options.embeddings = chosen.front().embeddings.value_or(settings.embeddings.enabled);
   options.reid_model = settings.embeddings.model;
   options.reid_batch = settings.embeddings.batch;
   if (options.tracking && options.tracking->appearance_threshold > 0 && !options.embeddings) {

@@ -46,13 +46,13 @@ Run::Run(const RunRequest& request) : state_(std::make_unique<State>()) {
   std::vector<std::unique_ptr<output::Sink>> sinks;
   sinks.push_back(std::make_unique<CallbackSink>(request));
   const Settings settings = pipeline::settings_for_sources(settings_of(request), request.sources);
-  state_->job = pipeline::make_job(pipeline::job_options(settings, request.sources, request.model),
+  state_->job = pipeline::make_job(pipeline::job_options(settings, request.sources, request.models),
                                    std::move(sinks));
 }
 
 Run::~Run() = default;
 
-const std::vector<std::string>& Run::labels() const { return state_->job.task.labels; }
+const std::vector<std::string>& Run::labels() const { return state_->job.labels; }
 
 RunReport Run::wait() {
   const pipeline::RunSummary summary = state_->job.pipeline->run();

@@ -39,6 +39,34 @@ class DemoModelsTest(program.ProgramTest):
     def test_segment(self):
         self.assertGreater(self.report("segment")["masks"]["map50"], 0.87)
 
+    def test_models_side_by_side_describe_the_same_objects(self):
+        models = [flag for task in ("detect", "pose", "segment") for flag in ("--model", MODELS / f"demo-{task}.onnx")]
+        done = self.peregrine("run", "clip.mp4", *models, "--device", "cpu", "--max-frames", 8, "--track", "--jsonl",
+                              "result.jsonl")
+        self.assertEqual(done.stderr.count(" on OpenVINO"), 3)
+        frames = [json.loads(line) for line in (self.folder / "result.jsonl").read_text().splitlines()]
+        found = [each for frame in frames for each in frame["detections"]]
+        people = [each for each in found if each["label"] == "person" and each["score"] > 0.6]
+        cars = [each for each in found if each["label"] == "car" and each["score"] > 0.6]
+        for some, with_points in ((people, True), (cars, False)):
+            self.assertGreater(len(some), 4)
+            described = [each for each in some if ("keypoints" in each) == with_points and "mask" in each]
+            self.assertGreater(len(described), 0.8 * len(some))
+        for frame in frames:  # an object found by two models is one
+            boxes = [each["box"] for each in frame["detections"] if each["score"] > 0.6]
+            self.assertEqual(len(boxes), len({tuple(round(v / 8) for v in box) for box in boxes}))
+        done = self.peregrine("run", "clip.mp4", *models, "--device", "cpu", "--max-frames", 2, "--classes", 0, "--jsonl",
+                              "people.jsonl")
+        labels = {each["label"] for line in (self.folder / "people.jsonl").read_text().splitlines()
+                  for each in json.loads(line)["detections"]}
+        self.assertEqual(labels, {"person"})
+
+    def test_models_that_cannot_run_side_by_side(self):
+        detect = ["run", "clip.mp4", "--device", "cpu", "--model", MODELS / "demo-detect.onnx", "--model"]
+        self.refused(2, ["demo-reid.onnx", "beside other models", "--reid"], *detect, MODELS / "demo-reid.onnx")
+        self.refused(2, ["--classes leaves nothing", "demo-pose.onnx"], *detect, MODELS / "demo-pose.onnx", "--classes",
+                     "2")
+
 
 if __name__ == "__main__":
     program.main()

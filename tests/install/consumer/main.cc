@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   std::atomic<int> objects{0};
   peregrine::RunRequest request;
   request.sources = {argv[1]};
-  request.model = argv[2];
+  request.models = {argv[2]};
   request.settings = {{"inference.confidence", "0.5"}, {"tracking.enabled", "true"}};
   request.on_result = [&](const peregrine::FrameResult& result) {
     objects += static_cast<int>(result.detections.size());
