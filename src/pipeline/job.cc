@@ -218,7 +218,7 @@ void check_task(const JobOptions& options, Task task) {
 /// The models of a run, and what their classes are called together.
 struct LoadedModels {
   std::vector<LoadedModel> models;
-  std::vector<std::vector<int>> classes;  // of each model: which of the labels
+  std::vector<std::vector<int>> classes;  // of each but the first: which of the labels
   std::vector<std::string> labels;
 };
 
@@ -235,23 +235,30 @@ void check_companion(const LoadedModel& first, const LoadedModel& model) {
   }
 }
 
+// An answer has room for one kind of keypoints.
+void check_keypoints(const LoadedModel& one, const LoadedModel& other) {
+  if (one.task.keypoint_count == 0 || other.task.keypoint_count == 0 ||
+      one.task.keypoint_count == other.task.keypoint_count)
+    return;
+  refuse(fmt::format("{} finds {} points an object and {} {}: an answer has room for one kind",
+                     one.description, one.task.keypoint_count, other.description,
+                     other.task.keypoint_count));
+}
+
 LoadedModels load_models(const JobOptions& options, int streams) {
   LoadedModels loaded;
   for (const JobModel& each : options.models) {
-    loaded.models.push_back(load_model(each.path, each.overrides, options, options.batch, streams));
-    const LoadedModel& model = loaded.models.back();
-    if (loaded.models.size() > 1) check_companion(loaded.models.front(), model);
-    const vision::TaskSpec& task = model.task;
-    if (loaded.models.size() > 1 && task.keypoint_count > 0) {
-      for (const LoadedModel& other : loaded.models) {
-        if (other.task.keypoint_count == 0 || other.task.keypoint_count == task.keypoint_count)
-          continue;
-        refuse(fmt::format(
-            "{} finds {} points an object and {} {}: an answer has room for one kind",
-            model.description, task.keypoint_count, other.description, other.task.keypoint_count));
-      }
+    const LoadedModel model =
+        load_model(each.path, each.overrides, options, options.batch, streams);
+    if (loaded.models.empty()) {
+      loaded.labels = model.task.labels;  // as they are: some of COCO's have no name
+      loaded.classes.emplace_back();
+    } else {
+      check_companion(loaded.models.front(), model);
+      for (const LoadedModel& other : loaded.models) check_keypoints(model, other);
+      loaded.classes.push_back(vision::merge_labels(loaded.labels, model.task.labels));
     }
-    loaded.classes.push_back(vision::merge_labels(loaded.labels, task.labels));
+    loaded.models.push_back(model);
   }
   return loaded;
 }
