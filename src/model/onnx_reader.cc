@@ -11,6 +11,7 @@
 #include "model/normalize_opset.h"
 #include "model/onnx.pb.h"
 #include "model/onnx_tensor.h"
+#include "model/shape_inference.h"
 #include "peregrine/error.h"
 
 namespace peregrine::model {
@@ -39,7 +40,7 @@ class Builder {
     add_inputs(body, scope);
     add_nodes(body, scope, 0);
     add_outputs(body, scope);
-    refuse_dangling();
+    refuse_dangling(graph_);
     graph_.sort();
     normalize_opset(graph_);
     return std::move(graph_);
@@ -226,18 +227,61 @@ class Builder {
     graph_.make_constant(define(proto.output(0), name, scope), std::move(tensor));
   }
 
-  // A branch that is known at import takes the place of its If; one that depends on data is
-  // refused.
+  static std::optional<bool> known_bool(const Value* value) {
+    if (!value->is_constant()) return std::nullopt;
+    const Tensor& tensor = *value->constant();
+    if (tensor.dtype() != DType::kBool || tensor.size() != 1) return std::nullopt;
+    return tensor.as<bool>()[0];
+  }
+
+  // What inference makes of a value of the graph so far.
+  std::optional<bool> inferred_bool(const Value* wanted, std::int64_t batch) const {
+    Graph part = graph_.clone();
+    const std::vector<Value*> values = graph_.values();
+    const auto at = std::find(values.begin(), values.end(), wanted) - values.begin();
+    Value* twin = part.values()[static_cast<std::size_t>(at)];
+    part.add_output(twin, twin->name);
+    part.remove_dead();
+    refuse_dangling(part);
+    part.sort();
+    normalize_opset(part);
+    infer(part, {.batch = batch});
+    return known_bool(part.outputs()[0]);
+  }
+
+  // Exporters ask for ranks and lengths that they do not know (torch.tile, Tensor.squeeze). The
+  // batch is open until the plan is built: one branch must do for all.
+  std::optional<bool> condition_of(const Value* value) const {
+    if (value->is_constant()) return known_bool(value);
+    const auto is_open = [](const Value* input) {
+      return std::find(input->shape.begin(), input->shape.end(), -1) != input->shape.end();
+    };
+    const bool open = std::any_of(graph_.inputs().begin(), graph_.inputs().end(), is_open);
+    std::optional<bool> all;
+    try {
+      for (const std::int64_t batch : open ? Ints{1, 2, 3, 64} : Ints{0}) {
+        const std::optional<bool> one = inferred_bool(value, batch);
+        if (!one || (all && *all != *one)) return std::nullopt;
+        all = one;
+      }
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+    return all;
+  }
+
+  // The branch that shapes or constants choose takes the place of its If; where data choose, or the
+  // batch, it is refused.
   void inline_if(onnx::NodeProto& proto, const std::string& name, Scope& scope, int depth) {
     const Value* condition = proto.input_size() == 1 ? use(proto.input(0), scope) : nullptr;
-    if (!condition || !condition->is_constant() || condition->dtype != DType::kBool ||
-        condition->constant()->size() != 1) {
+    const std::optional<bool> chosen = condition ? condition_of(condition) : std::nullopt;
+    if (!chosen) {
       unsupported(
-          fmt::format("node '{}' (If) depends on data; export the model without control "
-                      "flow (a fixed branch)",
+          fmt::format("node '{}' (If) depends on data or on the batch; export the model without "
+                      "control flow (a fixed branch)",
                       name));
     }
-    const char* taken = condition->constant()->as<bool>()[0] ? "then_branch" : "else_branch";
+    const char* taken = *chosen ? "then_branch" : "else_branch";
     for (onnx::AttributeProto& attribute : *proto.mutable_attribute()) {
       if (attribute.name() != taken || !attribute.has_g()) continue;
       onnx::GraphProto& body = *attribute.mutable_g();
@@ -300,18 +344,18 @@ class Builder {
     }
   }
 
-  void refuse_dangling() const {
-    std::set<const Value*> sources(graph_.inputs().begin(), graph_.inputs().end());
+  void refuse_dangling(const Graph& graph) const {
+    std::set<const Value*> sources(graph.inputs().begin(), graph.inputs().end());
     const auto dangles = [&](const Value* value) {
       return value && !value->producer() && !value->is_constant() && !sources.contains(value);
     };
-    for (const Node* node : graph_.nodes()) {
+    for (const Node* node : graph.nodes()) {
       for (const Value* value : node->inputs()) {
         if (!dangles(value)) continue;
         invalid(fmt::format("{} reads '{}', which nothing produces", describe(*node), value->name));
       }
     }
-    for (const Value* value : graph_.outputs()) {
+    for (const Value* value : graph.outputs()) {
       if (dangles(value)) invalid(fmt::format("nothing produces the output '{}'", value->name));
     }
   }

@@ -94,14 +94,8 @@ TEST(OnnxReader, ReadsEveryWeightType) {
   }
 }
 
-TEST(OnnxReader, InlinesAnIfWhoseConditionIsKnown) {
-  ModelBuilder model;
-  const bool yes[] = {true};
-  model.input("x", {1, 4})
-      .constant("c", Tensor::of<bool>(yes, {}))
-      .node("If", {"c"}, {"y"})
-      .output("y");
-  onnx::NodeProto& node = *model.proto().mutable_graph()->mutable_node(0);
+// Relu of "x" where it holds, else Abs.
+void give_branches(onnx::NodeProto& node) {
   for (const auto& [branch, op] : {std::pair{"then_branch", "Relu"}, {"else_branch", "Abs"}}) {
     onnx::AttributeProto& attribute = *node.add_attribute();
     attribute.set_name(branch);
@@ -112,9 +106,41 @@ TEST(OnnxReader, InlinesAnIfWhoseConditionIsKnown) {
     inner.add_output("inner");
     attribute.mutable_g()->add_output()->set_name("inner");
   }
+}
+
+TEST(OnnxReader, InlinesAnIfWhoseConditionIsKnown) {
+  ModelBuilder model;
+  const bool yes[] = {true};
+  model.input("x", {1, 4})
+      .constant("c", Tensor::of<bool>(yes, {}))
+      .node("If", {"c"}, {"y"})
+      .output("y");
+  give_branches(*model.proto().mutable_graph()->mutable_node(0));
   const model::Graph graph = model.graph();
   ASSERT_EQ(graph.nodes().size(), 1U);
   EXPECT_EQ(graph.nodes()[0]->op(), model::Op::kRelu);
+}
+
+// As torch.tile and Tensor.squeeze are exported: of ranks and lengths.
+TEST(OnnxReader, InlinesAnIfThatShapesDecideWhateverTheBatch) {
+  for (const std::int64_t axis : {0, 1}) {
+    SCOPED_TRACE(axis == 0 ? "the batch decides" : "another axis decides");
+    ModelBuilder model;
+    model.input("x", {-1, 4}).ints("axis", {axis}).ints("some", {axis == 0 ? 1 : 4}).output("y");
+    model.node("Relu", {"x"}, {"r"}).node("Shape", {"r"}, {"shape"});
+    model.node("Gather", {"shape", "axis"}, {"length"}).node("Equal", {"length", "some"}, {"c"});
+    model.node("If", {"c"}, {"y"});
+    give_branches(*model.proto().mutable_graph()->mutable_node(4));
+    if (axis == 0) {
+      expect_error(model.bytes(), ErrorCode::kModelUnsupported, "data or on the batch");
+      continue;
+    }
+    model::Graph graph = model.graph();
+    model::infer(graph, {.batch = 2});
+    ASSERT_EQ(graph.nodes().size(), 1U);
+    EXPECT_EQ(graph.nodes()[0]->op(), model::Op::kRelu);
+    EXPECT_EQ(graph.nodes()[0]->outputs()[0]->name, "y");
+  }
 }
 
 TEST(OnnxReader, RefusesWhatIsNoModel) {
