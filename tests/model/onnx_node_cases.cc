@@ -102,9 +102,11 @@ std::string check_inference(const model::Graph& graph, const std::vector<Tensor>
 
 }  // namespace
 
-std::vector<OnnxNodeCase> onnx_node_cases() {
+std::vector<OnnxNodeCase> onnx_node_cases() { return onnx_cases_in(onnx_node_tests()); }
+
+std::vector<OnnxNodeCase> onnx_cases_in(const fs::path& folder) {
   std::vector<OnnxNodeCase> cases;
-  for (const auto& entry : fs::directory_iterator(onnx_node_tests())) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
     const fs::path model_file = entry.path() / "model.onnx";
     if (!fs::exists(model_file) || is_mistaken(entry.path().filename().string())) continue;
     cases.push_back({entry.path(), op_of(model_file)});

@@ -26,6 +26,8 @@ struct OnnxNodeData {
 /// The cases under onnx_node_tests() by name, but for those whose data contradict the
 /// specification.
 std::vector<OnnxNodeCase> onnx_node_cases();
+/// The same of another folder in that layout: whole models, say.
+std::vector<OnnxNodeCase> onnx_cases_in(const std::filesystem::path& folder);
 
 /// Throws what read_onnx throws.
 model::Graph read_graph(const OnnxNodeCase& each);

@@ -315,16 +315,55 @@ void pool_chain(const BoundStep& step) {
   }
 }
 
+void box_decode(const BoundStep& step) {
+  const TensorView &logits = step.input(0), &scores = step.input(4), &y = step.output();
+  const I bins = logits.shape[1] / 4, anchors = logits.shape[2];
+  const auto part = [&](int input, I at) { return load(step.input(std::size_t(input)), at); };
+  const auto distance = [&](const Ints& at, I side) {
+    float largest = -std::numeric_limits<float>::infinity(), sum = 0, expected = 0;
+    const auto logit = [&](I bin) {
+      return load(logits, offset(logits, {at[0], side * bins + bin, at[2]}));
+    };
+    for (I bin = 0; bin < bins; ++bin) largest = std::max(largest, logit(bin));
+    for (I bin = 0; bin < bins; ++bin) {
+      const float share = std::exp(logit(bin) - largest);
+      sum += share, expected += share * part(3, bin);
+    }
+    return expected / sum;
+  };
+  for_each(y.shape, [&](const Ints& at) {
+    const I axis = at[1] % 2;
+    float value = 0;
+    if (at[1] < 4) {
+      const float low = part(1, axis * anchors + at[2]) - distance(at, axis),
+                  high = part(1, (axis + 2) * anchors + at[2]) + distance(at, axis + 2);
+      const bool corners = step.step.attributes.get_int("corners", 0) != 0;
+      value = corners ? (at[1] < 2 ? low : high) : at[1] < 2 ? (low + high) / 2 : high - low;
+      value *= part(2, at[2]);
+    } else {
+      value = 1 / (1 + std::exp(-load(scores, offset(scores, {at[0], at[1] - 4, at[2]}))));
+    }
+    store_any(y.data, y.dtype, offset(y, at), value);
+  });
+}
+
 }  // namespace
 
 bool run_heavy_on_host(const BoundStep& step) {
   static const std::map<std::string, void (*)(const BoundStep&)> kernels{
-      {"attention", attention}, {"attention_strided", attention},
-      {"conv", conv},           {"conv_depthwise", conv_depthwise},
-      {"conv_stem", conv_stem}, {"conv_strided", conv_strided},
-      {"global_pool", pool},    {"matmul", matmul},
-      {"matmul_float", matmul}, {"pack", pack},
-      {"pool", pool},           {"pool_chain", pool_chain},
+      {"attention", attention},
+      {"attention_strided", attention},
+      {"box_decode", box_decode},
+      {"conv", conv},
+      {"conv_depthwise", conv_depthwise},
+      {"conv_stem", conv_stem},
+      {"conv_strided", conv_strided},
+      {"global_pool", pool},
+      {"matmul", matmul},
+      {"matmul_float", matmul},
+      {"pack", pack},
+      {"pool", pool},
+      {"pool_chain", pool_chain},
       {"pool_strided", pool}};
   const auto kernel = kernels.find(step.step.kernel);
   if (kernel == kernels.end()) return false;
