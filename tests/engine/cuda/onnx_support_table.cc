@@ -15,8 +15,9 @@ constexpr const char* kIntroduction =
 What ONNX's own backend node tests (wheel `onnx` 1.19.1) say of the reference interpreter, which
 defines every op for Peregrine's engines, and of the CUDA engine. *Unsupported* is refused before
 anything runs, with a message that names the node: when the model is read (another dtype such as
-strings, float8 or 4-bit, another domain, training, control flow, sequences, an opset outside 11 to
-24), or when a plan is built. What the reference refuses, CUDA refuses.
+strings, float8 or 4-bit, another domain, training, an If that data or the batch decide, loops,
+sequences, an opset outside 11 to 24), or when a plan is built. What the reference refuses, CUDA
+refuses.
 
 CUDA's cases are compiled with the passes and without; FP32 answers lie within the tolerance of
 ONNX's runner (a thousandth), FP16 plans' within a hundredth of the largest, and integers are exact.
