@@ -26,7 +26,8 @@ using pipeline::Load;
 struct StreamBench::Options {
   explicit Options(CLI::App& command) : flags(command, SettingsFlags::Own::kSetOnly) {}
   SettingsFlags flags;
-  std::string model, chart;
+  std::vector<std::string> models;
+  std::string chart;
   double latency_ms = 40;
   int first = 1, most = 1024;
   std::vector<int> streams;  // only these, instead of the search
@@ -190,8 +191,11 @@ StreamBench::StreamBench(CLI::App& command) : options_(std::make_shared<Options>
   Options& options = *options_;
   const std::string group = "How many streams";
   auto* model =
-      command.add_option("--model,-m", options.model,
-                         "Of videos: ONNX file or plan, or the name of a [[models]] table");
+      command
+          .add_option("--model,-m", options.models,
+                      "Of videos: ONNX file or plan, or the name of a [[models]] table; several "
+                      "times, as for run")
+          ->allow_extra_args(false);
   const auto add = [&](CLI::Option* option) { option->needs(model)->group(group); };
   model->group(group);
   add(command
@@ -211,7 +215,7 @@ StreamBench::StreamBench(CLI::App& command) : options_(std::make_shared<Options>
   add(command.add_option("--chart", options.chart, "Streams against latency, as SVG"));
 }
 
-bool StreamBench::asked() const { return !options_->model.empty(); }
+bool StreamBench::asked() const { return !options_->models.empty(); }
 
 int StreamBench::run(const General& general) const {
   set_log_level(spdlog::level::warn);
@@ -223,7 +227,7 @@ int StreamBench::run(const General& general) const {
   if (!general.precision.empty()) set("inference.precision", general.precision, "--precision");
   if (options_->track) set("tracking.enabled", "true", "--track");
   const Settings settings = pipeline::settings_for_sources(resolve(inputs), general.sources);
-  pipeline::JobOptions job = pipeline::job_options(settings, general.sources, {options_->model});
+  pipeline::JobOptions job = pipeline::job_options(settings, general.sources, options_->models);
   job.jsonl = "/dev/null";  // answers are written, as a real run would
 
   Trials trials;
