@@ -11,23 +11,14 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
+#include "core/machine.h"
 #include "core/stopwatch.h"
 #include "pipeline/job.h"
 
 namespace {
 
 using namespace peregrine;  // NOLINT: a program, not a header
-
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 std::vector<Tensor> tensors_of(const std::vector<TensorSpec>& specs) {
   std::vector<Tensor> tensors;
@@ -130,9 +121,9 @@ double overhead_cpu_ms(const pipeline::Job& job, const pipeline::JobOptions& opt
       wiring, {streams[0]},
       [&] { return vision::make_cpu_predictor(engine, job.task, options.decode); }, nullptr,
       std::move(sinks));
-  const double cpu_before = cpu_seconds();
+  const double cpu_before = process_cpu_seconds();
   const pipeline::RunSummary summary = whole.run();
-  return 1e3 * (cpu_seconds() - cpu_before) / static_cast<double>(summary.frames);
+  return 1e3 * (process_cpu_seconds() - cpu_before) / static_cast<double>(summary.frames);
 }
 
 double median(std::vector<double> values) {

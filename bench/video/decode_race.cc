@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decode_race.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -16,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "core/cuda/check.h"
+#include "core/machine.h"
 #include "core/stopwatch.h"
 #include "forked.h"
 #include "peregrine/error.h"
@@ -30,15 +29,6 @@ double device_bytes_used() {
   std::size_t free = 0, total = 0;
   CUDA_CHECK(cudaMemGetInfo(&free, &total));
   return static_cast<double>(total - free);
-}
-
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 // One process's streams: a thread each, counting what it decodes until it is told to stop.
@@ -119,7 +109,7 @@ void measure(const Race& race, int count, Lines& parent) {
   std::this_thread::sleep_for(kWarmUp);
   const double used = device_bytes_used();
 
-  const double cpu_start = cpu_seconds();
+  const double cpu_start = process_cpu_seconds();
   const Stopwatch whole;
   std::string rates;
   for (int slice = 0; slice < kSlices; ++slice) {
@@ -129,7 +119,7 @@ void measure(const Race& race, int count, Lines& parent) {
     const std::int64_t decoded = streams.frames() - from;
     rates += fmt::format(" {}", static_cast<double>(decoded) / watch.seconds());
   }
-  const double cores = (cpu_seconds() - cpu_start) / whole.seconds();
+  const double cores = (process_cpu_seconds() - cpu_start) / whole.seconds();
   parent.write(fmt::format("{} {} {}{}", before, used, cores, rates));
   parent.read();  // all processes decode until all have measured
 }

@@ -21,7 +21,7 @@ double pcie_bytes_per_second(unsigned generation, unsigned lanes);
 /// answer is -1.
 class GpuMonitor {
  public:
-  /// `index` counts as the driver does, CUDA_VISIBLE_DEVICES aside.
+  /// `index` counts as CUDA does, so CUDA_VISIBLE_DEVICES is heeded.
   explicit GpuMonitor(int index);
   ~GpuMonitor();
   /// A few hundred microseconds.

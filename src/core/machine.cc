@@ -2,6 +2,7 @@
 #include "core/machine.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -165,6 +166,15 @@ HostResources probe_host(const std::string& root_folder) {
 int usable_cores() {
   static const int cores = probe_host().cores;
   return cores;
+}
+
+double process_cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 Machine probe_machine() { return {probe_host(), probe_gpus()}; }

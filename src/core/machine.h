@@ -29,6 +29,9 @@ HostResources probe_host(const std::string& root = "/");
 /// Cores this process may use (affinity and cgroup quota), at least 1. Read once and kept.
 int usable_cores();
 
+/// CPU seconds that this process has used so far, its own and the kernel's for it.
+double process_cpu_seconds();
+
 /// One NVIDIA GPU as its driver describes it.
 struct GpuInfo {
   int index = 0;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/capacity.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -18,15 +16,6 @@ namespace {
 
 constexpr std::int64_t kForEver = 1'000'000'000;  // rounds of a file
 constexpr auto kTick = std::chrono::milliseconds(50);
-
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 JobOptions paced_copies(const JobOptions& one, int streams) {
   JobOptions job = one;
@@ -87,10 +76,12 @@ bool warm_up(const Pipeline& pipeline, const Running& running, const LoadOptions
 // Means over the measured time.
 class GpuMeter {
  public:
-  explicit GpuMeter(Device device) : on_(!device.is_cpu()), monitor_(device.index) {}
+  explicit GpuMeter(Device device) {
+    if (!device.is_cpu()) monitor_.emplace(device.index);
+  }
   void sample() {
-    if (!on_) return;
-    const GpuSample now = monitor_.sample();
+    if (!monitor_) return;
+    const GpuSample now = monitor_->sample();
     ++samples_;
     sm_ += now.sm_percent;
     decoder_ += now.decoder_percent;
@@ -113,8 +104,7 @@ class GpuMeter {
   }
 
  private:
-  const bool on_;
-  const GpuMonitor monitor_;
+  std::optional<GpuMonitor> monitor_;  // none for a CPU
   int samples_ = 0;
   double sm_ = 0, decoder_ = 0, memory_ = -1, bus_rate_ = -1;
 };
@@ -123,7 +113,7 @@ void measure(const Pipeline& pipeline, const Running& running, Device device, do
              Load& load) {
   const Progress before = pipeline.progress();
   const std::vector<LedgerEntry> crossed = Ledger::snapshot();
-  const double cpu = cpu_seconds();
+  const double cpu = process_cpu_seconds();
   const Stopwatch watch;
   GpuMeter gpu(device);
   Progress now = before;
@@ -138,7 +128,7 @@ void measure(const Pipeline& pipeline, const Running& running, Device device, do
   load.dropped = now.dropped_frames - before.dropped_frames;
   load.latency = now.latency;
   load.latency.subtract(before.latency);
-  load.cpu_cores = (cpu_seconds() - cpu) / load.seconds;
+  load.cpu_cores = (process_cpu_seconds() - cpu) / load.seconds;
   load.shares.cpu = load.cpu_cores / usable_cores();
   gpu.report(load.shares, Ledger::difference(crossed, Ledger::snapshot()), load.seconds);
 }

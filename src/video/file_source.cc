@@ -53,7 +53,7 @@ class FileSource final : public Source {
       AvFrame picture = first_ ? std::move(first_) : reader_->read();
       if (!picture) {
         check_ending();
-        break;
+        return EndOfStream{};
       }
       const std::int64_t pts = timeline_->next(picture->best_effort_timestamp);
       if (selection_->judge(pts) != Selection::Verdict::kTake) continue;

@@ -202,8 +202,9 @@ class CudaDecode final : public GpuDecode {
     picture->finish = finish_;
     Frame frame = frame_around(*decoded, layout);
     const bool copies = !turn.is_upright() || finish_->surfaces_out >= surfaces_;
-    prepare_copies(turn, copy_shape(turn, layout, frame).bytes());
-    if (copies) copy_upright(turn, layout, frame, *picture);
+    const CopyShape shape = copy_shape(turn, layout, frame);
+    prepare_copies(turn, shape.bytes());
+    if (copies) copy_upright(turn, layout, shape, frame, *picture);
     picture->ready = finish_->mark();
     if (copies) {
       copied_.push_back({std::move(decoded), finish_->mark()});
@@ -281,9 +282,8 @@ class CudaDecode final : public GpuDecode {
     }
   }
 
-  void copy_upright(const Orientation& turn, const SurfaceLayout& layout, Frame& frame,
-                    Picture& picture) const {
-    const CopyShape shape = copy_shape(turn, layout, frame);
+  void copy_upright(const Orientation& turn, const SurfaceLayout& layout, const CopyShape& shape,
+                    Frame& frame, Picture& picture) const {
     picture.copy = cuda::PooledBuffer(shape.bytes());
     auto* target = static_cast<std::uint8_t*>(picture.copy.data());
     for (int p = 0; p < layout.planes; ++p) {

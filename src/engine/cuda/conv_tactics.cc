@@ -35,6 +35,15 @@ int resident_blocks(const ConvTile& tile) {
   return std::max(1, std::min({227 * 1024 / shared, 2048 / tile.threads, 65536 / registers}));
 }
 
+/// A node of so many blocks, `resident` of them at once on a multiprocessor. A block alone waits
+/// for its own instructions (`alone`), many together for the tensor cores or for L2 (`shared`).
+double node_us(double blocks, int resident, double alone, double shared, const DeviceInfo& device) {
+  const double rounds = std::ceil(blocks / (device.multiprocessors * resident));
+  double turns = blocks / device.multiprocessors;
+  if (turns < 8) turns = std::ceil(turns);
+  return kNode + std::max(alone * rounds, shared * turns);
+}
+
 ConvTactic tile_tactic(const ConvTile& tile, int splits, double predicted_us) {
   ConvTactic tactic;
   tactic.name = tile.name;
@@ -62,10 +71,7 @@ double predict_conv_halo(const ConvParams& p, const ConvHalo& halo, const Device
   const double shared = std::max(products, bytes / kBytesPerUs) + kOutputs * pixels * halo.n;
   const int resident = std::clamp(227 * 1024 / (halo.shared_bytes + 1024), 1, 2048 / halo.threads);
   const double tiles = double(conv_halo_tiles(halo, p)) * ceil_div(p.out_channels, halo.n);
-  const double rounds = std::ceil(tiles / (device.multiprocessors * resident * halo.tiles_at_once));
-  double turns = tiles / device.multiprocessors;
-  if (turns < 8) turns = std::ceil(turns);
-  return kNode + std::max((kBlock + products) * rounds, shared * turns);
+  return node_us(tiles, resident * halo.tiles_at_once, kBlock + products, shared, device);
 }
 
 }  // namespace
@@ -81,18 +87,13 @@ double predict_conv_tile(const ConvParams& p, const ConvTile& tile, int splits,
                        : double(tile.m) * tile.n * tile.k / (16 * 8 * 16) / (tile.threads / 32.0);
   const double rate = tile.needs_sm90a ? kWarpgroupProductsPerUs : kProductsPerUs;
   const double items = double(tile.m) * tile.n / 8 / tile.threads;
-  // A block alone waits for its own instructions...
   const double alone = kBlock + steps * (kStep + kStepChunk * chunks + kStepProduct * products) +
                        kItem * items * (1 + 0.3 * tile.slices) + (splits > 1 ? kCluster : 0);
-  const double rounds = std::ceil(blocks / (device.multiprocessors * resident_blocks(tile)));
-  // ...many together for the tensor cores or for L2.
   const double work = double(steps) * tile.k;
   const double shared =
       std::max(work * tile.m * tile.n / rate, work * (tile.m + tile.n) * 2 / kBytesPerUs) +
       kOutputs * tile.m * tile.n;
-  double turns = blocks / device.multiprocessors;
-  if (turns < 8) turns = std::ceil(turns);
-  return kNode + std::max(alone * rounds, shared * turns);
+  return node_us(blocks, resident_blocks(tile), alone, shared, device);
 }
 
 std::vector<ConvTactic> conv_tactics(const ConvParams& p, bool planar_input,

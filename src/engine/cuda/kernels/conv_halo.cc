@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/cuda/current_device.h"
 #include "engine/cuda/kernels/launch.h"
 #include "peregrine/error.h"
 
@@ -10,12 +11,10 @@ namespace peregrine::cuda {
 namespace {
 
 int blocks_at_once(const ConvHalo& halo) {
-  int device = 0, multiprocessors = 0, resident = 0;
-  CUDA_CHECK(cudaGetDevice(&device));
-  CUDA_CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+  int resident = 0;
   CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
       &resident, halo.kernel, halo.threads, static_cast<std::size_t>(halo.shared_bytes)));
-  return multiprocessors * std::max(1, resident);
+  return current_device().multiprocessors * std::max(1, resident);
 }
 
 }  // namespace

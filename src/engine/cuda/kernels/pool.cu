@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kThreads) pool_kernel(const __grid_constant__ 
 /// __half2 are copied member by member.
 struct Two {
   static constexpr int kChannels = 2;
-  unsigned words[1];
+  unsigned pair;
 };
 struct alignas(16) Eight {
   static constexpr int kChannels = 8;
@@ -71,7 +71,7 @@ __device__ __forceinline__ unsigned maximum(unsigned a, unsigned b) {
   return *reinterpret_cast<const unsigned*>(&larger);
 }
 __device__ __forceinline__ Two maximum(const Two& a, const Two& b) {
-  return {{maximum(a.words[0], b.words[0])}};
+  return {maximum(a.pair, b.pair)};
 }
 __device__ __forceinline__ Eight maximum(const Eight& a, const Eight& b) {
   return {make_uint4(maximum(a.quad.x, b.quad.x), maximum(a.quad.y, b.quad.y),
