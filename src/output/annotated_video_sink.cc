@@ -30,9 +30,10 @@ class AnnotatedVideoSink final : public Sink {
   void write(const FrameResult& result, const Frame& frame) override {
     Stream& stream = streams_.at(result.frame.stream);
     try {
-      const Frame drawn = stream.annotator->render(frame, result);
+      const Frame drawn = stream.annotator->draw(frame, result);
       if (!stream.encoder) start(stream, drawn);
-      stream.encoder->write(stream.fit->fit(drawn));
+      const bool as_it_is = drawn.device == stream.encoder->device() && stream.fit->fits(drawn);
+      stream.encoder->write(as_it_is ? drawn : stream.fit->fit(stream.annotator->to_host(drawn)));
     } catch (...) {
       stream.failed = true;
       throw;
@@ -81,6 +82,7 @@ class AnnotatedVideoSink final : public Sink {
     options.time_base = first.info.time_base;
     options.frame_rate = stream.info.frame_rate;
     options.bit_rate = options_.bit_rate;
+    options.device = first.device;
     options.matrix = first.matrix;
     options.range = first.range;
     stream.fit = std::make_unique<PictureFit>(first);

@@ -9,9 +9,10 @@ namespace {
 class CpuAnnotator final : public Annotator {
  public:
   explicit CpuAnnotator(const std::vector<std::string>& labels) : overlay_(labels) {}
-  Frame render(const Frame& frame, const FrameResult& result) override {
+  Frame draw(const Frame& frame, const FrameResult& result) override {
     return overlay_.render(frame, result);
   }
+  Frame to_host(const Frame& frame) override { return frame; }
 
  private:
   OverlayRenderer overlay_;

@@ -17,7 +17,7 @@ class GpuAnnotator final : public Annotator {
         on_host_(make_cpu_annotator(labels)),
         download_(vision::make_picture_download()) {}
 
-  Frame render(const Frame& frame, const FrameResult& result) override {
+  Frame draw(const Frame& frame, const FrameResult& result) override {
     const bool drawable = frame.format == PixelFormat::kNv12 || frame.format == PixelFormat::kP010;
     if (frame.device.is_cpu() || !drawable) return on_host_->render(download_(frame), result);
     start_on(frame.device);
@@ -26,8 +26,9 @@ class GpuAnnotator final : public Annotator {
     overlay_->draw(drawn, result, writable(drawn), stream_.get());
     CUDA_CHECK(cudaEventRecord(drawn_.get(), stream_.get()));
     drawn.ready = drawn_.get();
-    return download_(drawn);
+    return drawn;
   }
+  Frame to_host(const Frame& frame) override { return download_(frame); }
 
  private:
   void start_on(Device device) {

@@ -110,6 +110,8 @@ PictureFit::PictureFit(const Frame& first) : state_(std::make_unique<State>()) {
 
 PictureFit::~PictureFit() { sws_freeContext(state_->scaler); }
 
+bool PictureFit::fits(const Frame& frame) const { return state_->fits(frame); }
+
 Frame PictureFit::fit(const Frame& frame) {
   State& state = *state_;
   if (state.fits(frame)) return frame;

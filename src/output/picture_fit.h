@@ -17,6 +17,8 @@ class PictureFit {
   PictureFit(const PictureFit&) = delete;
   PictureFit& operator=(const PictureFit&) = delete;
 
+  /// Whether `fit` would return the frame as it is, wherever that lies.
+  bool fits(const Frame& frame) const;
   /// `frame` itself when it fits as it is, else a converted copy. Needs a host picture.
   Frame fit(const Frame& frame);
 

@@ -36,4 +36,6 @@ std::vector<const AVCodec*> available_encoders() {
   return encoders;
 }
 
+const AVCodec* find_gpu_encoder() { return avcodec_find_encoder_by_name("h264_nvenc"); }
+
 }  // namespace peregrine::video

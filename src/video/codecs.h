@@ -16,4 +16,7 @@ const AVCodec* find_gpu_decoder(AVCodecID id);
 /// The encoders fit for annotated video that libav has, best first: H.264's, then MPEG-4.
 std::vector<const AVCodec*> available_encoders();
 
+/// H.264 by NVENC; null when libav has none. Whether a chip has one shows when it opens.
+const AVCodec* find_gpu_encoder();
+
 }  // namespace peregrine::video

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "peregrine/error.h"
 #include "video/codecs.h"
+#include "video/gpu_encode.h"
 #include "video/libav.h"
 
 namespace peregrine::video {
@@ -79,6 +80,7 @@ struct VideoEncoder::State {
   EncoderOptions options;
   AVFormatContext* format = nullptr;
   AVStream* stream = nullptr;
+  std::unique_ptr<GpuEncode> gpu;  // with NVENC
   AvCodec encoder;
   std::string codec_name;
   AvPacket packet = make_av_packet();
@@ -94,6 +96,7 @@ struct VideoEncoder::State {
   std::int64_t nominal_duration = 1;
 
   ~State() {
+    close_gpu();
     if (format == nullptr) return;
     if (format->pb != nullptr) avio_closep(&format->pb);
     avformat_free_context(format);
@@ -109,13 +112,17 @@ struct VideoEncoder::State {
   }
 
   void open_encoder();
+  void configure(const AVCodec& codec);
   bool try_encoder(const AVCodec& codec);
+  bool try_gpu_encoder();
+  void close_gpu();
   void open_file();
   void load(const Frame& frame);
+  AvFrame on_gpu(const Frame& frame);
   void send(const AVFrame* frame);
 };
 
-bool VideoEncoder::State::try_encoder(const AVCodec& codec) {
+void VideoEncoder::State::configure(const AVCodec& codec) {
   encoder.reset(avcodec_alloc_context3(&codec));
   if (!encoder) out_of_memory("an encoder");
   const AVRational rate = nominal_rate(options.frame_rate);
@@ -141,6 +148,10 @@ bool VideoEncoder::State::try_encoder(const AVCodec& codec) {
     encoder->bit_rate =
         static_cast<std::int64_t>(0.1 * encoder->width * encoder->height * av_q2d(rate));
   }
+}
+
+bool VideoEncoder::State::try_encoder(const AVCodec& codec) {
+  configure(codec);
   if (std::string_view(codec.name) == "libx264") {
     av_opt_set(encoder->priv_data, "preset", "veryfast", 0);
     if (options.bit_rate <= 0) {
@@ -151,7 +162,50 @@ bool VideoEncoder::State::try_encoder(const AVCodec& codec) {
   return avcodec_open2(encoder.get(), &codec, nullptr) >= 0;
 }
 
+bool VideoEncoder::State::try_gpu_encoder() {
+  const AVCodec* codec = find_gpu_encoder();
+  if (codec == nullptr) return false;
+  configure(*codec);
+  gpu = make_gpu_encode(options.device.index, encoder->width, encoder->height);
+  if (!gpu) return false;
+  encoder->pix_fmt = AV_PIX_FMT_CUDA;
+  encoder->hw_frames_ctx = av_buffer_ref(gpu->surfaces());
+  if (encoder->hw_frames_ctx == nullptr) out_of_memory("an encoder");
+  av_opt_set(encoder->priv_data, "preset", "p4", 0);
+  av_opt_set_int(encoder->priv_data, "surfaces", 4, 0);
+  if (options.bit_rate <= 0) {
+    encoder->bit_rate = 0;
+    av_opt_set(encoder->priv_data, "rc", "vbr", 0);
+    av_opt_set(encoder->priv_data, "cq", "23", 0);
+  }
+  {
+    const auto gate = gpu->no_capture();
+    if (avcodec_open2(encoder.get(), codec, nullptr) >= 0) return true;
+  }
+  close_gpu();
+  return false;
+}
+
+// The session and what it holds of the GPU, then the surfaces.
+void VideoEncoder::State::close_gpu() {
+  if (!gpu) return;
+  {
+    const auto gate = gpu->no_capture();
+    encoder.reset();
+  }
+  gpu.reset();
+}
+
 void VideoEncoder::State::open_encoder() {
+  if (!options.device.is_cpu() && options.encoder.empty()) {
+    if (try_gpu_encoder()) {
+      codec_name = "h264_nvenc";
+      return;
+    }
+    logger("video")->info(
+        "'{}': no NVENC opens on {}: its pictures come down, and the CPU encodes them", path,
+        to_string(options.device));
+  }
   const auto codecs = available_encoders();
   for (const AVCodec* codec : codecs) {
     if (!options.encoder.empty() && options.encoder != codec->name) continue;
@@ -195,7 +249,7 @@ void VideoEncoder::State::open_file() {
 void VideoEncoder::State::load(const Frame& frame) {
   AVFrame& target = *picture;
   if (target.buf[0] == nullptr) {
-    target.format = encoder->pix_fmt;
+    target.format = gpu ? AV_PIX_FMT_NV12 : AV_PIX_FMT_YUV420P;
     target.width = encoder->width;
     target.height = encoder->height;
     target.colorspace = encoder->colorspace;
@@ -212,14 +266,14 @@ void VideoEncoder::State::load(const Frame& frame) {
     planes[i] = frame.planes[static_cast<std::size_t>(i)].data;
     strides[i] = static_cast<int>(frame.planes[static_cast<std::size_t>(i)].stride);
   }
-  if (source_format == target.format) {
-    av_image_copy(target.data, target.linesize, planes, strides, AV_PIX_FMT_YUV420P, options.width,
+  const auto target_format = static_cast<AVPixelFormat>(target.format);
+  if (source_format == target_format) {
+    av_image_copy(target.data, target.linesize, planes, strides, target_format, options.width,
                   options.height);
   } else {
-    converter.reset(sws_getCachedContext(converter.release(), options.width, options.height,
-                                         source_format, options.width, options.height,
-                                         AV_PIX_FMT_YUV420P, SWS_BILINEAR | SWS_ACCURATE_RND,
-                                         nullptr, nullptr, nullptr));
+    converter.reset(sws_getCachedContext(
+        converter.release(), options.width, options.height, source_format, options.width,
+        options.height, target_format, SWS_BILINEAR | SWS_ACCURATE_RND, nullptr, nullptr, nullptr));
     if (!converter) out_of_memory("a converter");
     const int* matrix = sws_getCoefficients(sws_matrix(options.matrix));
     sws_setColorspaceDetails(converter.get(), matrix, full ? 1 : 0, matrix,
@@ -227,6 +281,19 @@ void VideoEncoder::State::load(const Frame& frame) {
     sws_scale(converter.get(), planes, strides, 0, options.height, target.data, target.linesize);
   }
   pad_luma(target, options.width, options.height);
+}
+
+AvFrame VideoEncoder::State::on_gpu(const Frame& frame) {
+  AvFrame surface;
+  if (frame.device.is_cpu()) {
+    load(frame);
+    surface = gpu->upload(*picture);
+  } else {
+    surface = gpu->load(frame);
+  }
+  surface->colorspace = encoder->colorspace;
+  surface->color_range = encoder->color_range;
+  return surface;
 }
 
 void VideoEncoder::State::send(const AVFrame* frame) {
@@ -266,14 +333,21 @@ VideoEncoder::~VideoEncoder() = default;
 
 const std::string& VideoEncoder::codec() const { return state_->codec_name; }
 
+Device VideoEncoder::device() const { return state_->gpu ? state_->options.device : Device::cpu(); }
+
 void VideoEncoder::write(const Frame& frame) {
   State& state = *state_;
+  const bool readable = frame.device.is_cpu()
+                            ? to_av_format(frame.format) != AV_PIX_FMT_NONE
+                            : frame.device == device() && frame.format == PixelFormat::kNv12;
   if (frame.info.width != state.options.width || frame.info.height != state.options.height ||
-      !frame.device.is_cpu() || to_av_format(frame.format) == AV_PIX_FMT_NONE) {
+      !readable) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("'{}' takes {}x{} pictures on the CPU, not {}x{} {} on {}", state.path,
-                            state.options.width, state.options.height, frame.info.width,
-                            frame.info.height, to_string(frame.format), to_string(frame.device)));
+                fmt::format("'{}' takes {}x{} pictures on {}, not {}x{} {} on {}", state.path,
+                            state.options.width, state.options.height,
+                            state.gpu ? "the CPU or NV12 on " + to_string(device()) : "the CPU",
+                            frame.info.width, frame.info.height, to_string(frame.format),
+                            to_string(frame.device)));
   }
   std::int64_t time =
       av_rescale_q(frame.info.pts, to_av(frame.info.time_base), state.file_time_base);
@@ -282,9 +356,15 @@ void VideoEncoder::write(const Frame& frame) {
   if (state.last_time) time = std::max(time, *state.last_time + 1);
   state.last_time = time;
   state.times.push_back(time);
-  state.load(frame);
-  state.picture->pts = state.frames++;
-  state.send(state.picture.get());
+  AvFrame surface;
+  if (state.gpu) {
+    surface = state.on_gpu(frame);
+  } else {
+    state.load(frame);
+  }
+  AVFrame* picture = surface ? surface.get() : state.picture.get();
+  picture->pts = state.frames++;
+  state.send(picture);
 }
 
 void VideoEncoder::finish() {

@@ -18,6 +18,8 @@ struct EncoderOptions {
   std::int64_t bit_rate = 0;   ///< bits a second; 0: constant quality
   ColorMatrix matrix = ColorMatrix::kBt709;
   ColorRange range = ColorRange::kLimited;
+  /// Where the pictures are. On a GPU its NVENC encodes them, where it has one that opens.
+  Device device = Device::cpu();
   int threads = 0;      ///< 0: libav chooses
   std::string encoder;  ///< only this one of libav's encoders; empty: the best it has
 };
@@ -34,8 +36,9 @@ class VideoEncoder {
   VideoEncoder(const VideoEncoder&) = delete;
   VideoEncoder& operator=(const VideoEncoder&) = delete;
 
-  /// Encodes a host frame of the encoder's size in any pixel format but kP010; YUV frames carry
-  /// the matrix and range given in the options (they become the stream's colour tags). The time is
+  /// Encodes a frame of the encoder's size: on the host in any pixel format but kP010, or NV12 on
+  /// `device()`, which may be let go of as soon as this returns. YUV frames carry the matrix and
+  /// range given in the options (they become the stream's colour tags). The time is
   /// `frame.info.pts` in `frame.info.time_base`, and the first frame is time 0 of the file. Times
   /// must rise: one that does not is moved to one unit after the frame before. Throws
   /// `Error(kOutput)` naming the path (disk full), `Error(kInvalidArgument)` for another size,
@@ -44,8 +47,10 @@ class VideoEncoder {
   /// Flushes the encoder and completes the file. Throws `Error(kOutput)`.
   void finish();
 
-  /// "libx264", "libopenh264" or "mpeg4".
+  /// "h264_nvenc", "libx264", "libopenh264" or "mpeg4".
   const std::string& codec() const;
+  /// Where frames need not leave for the encoder: the options' GPU with NVENC, else the CPU.
+  Device device() const;
 
  private:
   struct State;

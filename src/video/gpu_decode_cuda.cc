@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-extern "C" {
-#include <libavutil/hwcontext.h>
-#include <libavutil/hwcontext_cuda.h>
-}
-
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -14,16 +9,14 @@ extern "C" {
 #include <fmt/format.h>
 
 #include "core/cuda/check.h"
-#include "core/cuda/device_info.h"
 #include "core/cuda/handles.h"
 #include "core/cuda/memory.h"
 #include "peregrine/error.h"
 #include "video/gpu_decode.h"
+#include "video/libav_cuda.h"
 
 namespace peregrine::video {
 namespace {
-
-using AvBuffer = std::unique_ptr<AVBufferRef, AvDelete<av_buffer_unref>>;
 
 /// Memory that decoders have been promised and have not taken yet, by GPU.
 class Reservation {
@@ -148,20 +141,8 @@ class CudaDecode final : public GpuDecode {
  public:
   CudaDecode(int gpu, int held_frames, const DecoderNeed& need)
       : gpu_(gpu), held_frames_(held_frames), reservation_(gpu, need) {
-    auto* context = static_cast<CUcontext>(cuda::driver_context(gpu));
     finish_ = std::make_shared<FinishLine>();
-    device_.reset(av_hwdevice_ctx_alloc(AV_HWDEVICE_TYPE_CUDA));
-    if (!device_) out_of_memory("a CUDA device of libav");
-    auto* base = reinterpret_cast<AVHWDeviceContext*>(device_->data);
-    auto* hardware = static_cast<AVCUDADeviceContext*>(base->hwctx);
-    hardware->cuda_ctx = context;
-    hardware->stream = finish_->stream();
-    const int result = av_hwdevice_ctx_init(device_.get());
-    if (result < 0) {
-      throw Error(ErrorCode::kGpu,
-                  fmt::format("libav cannot use cuda:{} ({}); 'peregrine doctor' checks NVDEC", gpu,
-                              av_error_text(result)));
-    }
+    device_ = make_av_cuda_device(gpu, finish_->stream());
   }
 
   ~CudaDecode() override { drop_copied(0); }
