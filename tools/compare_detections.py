@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the JSONL of `peregrine run` with expected detections, frame by frame.
+"""Compares the JSONL of `peregrine run` with expected detections, frame by frame of each source.
 
   compare_detections.py EXPECTED.jsonl GOT.jsonl
 
@@ -15,14 +15,15 @@ certain is missing or invented.
 
 import argparse
 import json
+import os
 import sys
 
 
 def read(path):
-    """Frame index -> detections; lines of gaps and other events have no frame."""
+    """(name of the source or "", frame) -> detections; lines of gaps and other events have no frame."""
     with open(path, encoding="utf-8") as lines:
         parsed = [json.loads(line) for line in lines if line.strip()]
-    return {line["frame"]: line["detections"] for line in parsed if "frame" in line}
+    return {(os.path.basename(line.get("source", "")), line["frame"]): line["detections"] for line in parsed if "frame" in line}
 
 
 def iou(a, b):
@@ -120,7 +121,13 @@ def compare_details(one, other, details):
             details["keypoints"].add(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5)
 
 
+def without_sources(frames):
+    return {("", frame): found for (_, frame), found in frames.items()}
+
+
 def compare(expected, got, options):
+    if not all(name for name, _ in expected) or not all(name for name, _ in got):
+        expected, got = without_sources(expected), without_sources(got)
     considered = partnered = 0
     alone = {"missing": [], "invented": []}
     details = {"masks": Worst(options.mask, True), "keypoints": Worst(options.point, False),
@@ -137,7 +144,7 @@ def compare(expected, got, options):
                     considered += 1
                     partnered += i in found
                 if one["score"] >= options.certain and i not in found:
-                    alone[name].append({"frame": frame, **{key: one[key] for key in ("class", "score", "box")}})
+                    alone[name].append({"source": frame[0], "frame": frame[1], **{key: one[key] for key in ("class", "score", "box")}})
     return {"frames_expected": len(expected), "frames_got": len(got), "objects": considered,
             "matched": partnered / considered if considered else 1.0,
             **{name: each.report() for name, each in details.items() if each.count}, **alone}

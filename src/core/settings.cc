@@ -315,6 +315,12 @@ Settings resolve(const SettingsInputs& inputs) {
   settings.origins["profile"] = chosen.origin("profile");
   apply_profile(inputs, settings);
   apply_layers(settings);
+  // Who names a ReID model wants what it computes.
+  if (!settings.embeddings.model.empty() &&
+      settings.origin("embeddings.enabled").layer == SettingLayer::kDefault) {
+    settings.embeddings.enabled = true;
+    settings.origins["embeddings.enabled"] = settings.origin("embeddings.model");
+  }
   check_together(settings);
   return settings;
 }

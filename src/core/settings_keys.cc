@@ -192,7 +192,7 @@ const SettingKey kKeys[] = {
    .documentation = "The motion model knows width and height instead of aspect ratio and height",
    .field = field<&S::tracking, &Tracking::size_state>},
   {.name = "tracking.appearance_threshold", .flag = nullptr,
-   .documentation = "Least cosine of embeddings that may match (needs --embeddings); 0 leaves appearance out",
+   .documentation = "Least cosine of embeddings that may match (needs --reid); 0 leaves appearance out",
    .max = 1, .field = field<&S::tracking, &Tracking::appearance_threshold>},
   {.name = "tracking.fuse_score", .flag = nullptr,
    .documentation = "The first association weighs overlap by score",
@@ -202,7 +202,7 @@ const SettingKey kKeys[] = {
    .field = field<&S::tracking, &Tracking::class_aware>},
 
   {.name = "embeddings.enabled", .flag = "--embeddings",
-   .documentation = "Write an embedding of each (tracked) object, or of the picture",
+   .documentation = "Write an embedding of each (tracked) object (on with --reid), or of the picture",
    .field = field<&S::embeddings, &Embedding::enabled>},
   {.name = "embeddings.model", .flag = "--reid",
    .documentation = "ReID model (ONNX) that makes the embeddings",

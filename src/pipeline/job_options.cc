@@ -138,13 +138,10 @@ JobOptions job_options(const Settings& settings, const std::vector<std::string>&
   options.reid_batch = settings.embeddings.batch;
   if (options.tracking && options.tracking->appearance_threshold > 0 && !options.embeddings) {
     throw Error(ErrorCode::kUsage,
-                "tracking.appearance_threshold needs embeddings: add --embeddings --reid MODEL, or "
-                "leave it at 0");
+                "tracking.appearance_threshold needs embeddings: add --reid MODEL, or leave it at 0");
   }
   if (!options.reid_model.empty() && !options.embeddings) {
-    logger("pipeline")
-        ->warn(
-            "--reid names a model that nothing uses: add --embeddings to write what it computes");
+    logger("pipeline")->warn("--no-embeddings leaves the model of --reid unused");
   }
   options.jsonl = settings.output.jsonl;
   options.mot = settings.output.mot;

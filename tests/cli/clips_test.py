@@ -56,7 +56,7 @@ class ClipsTest(unittest.TestCase):
     def test_embeddings_tell_people_apart(self):
         """OSNet's embeddings of the first two people: of unit length, nearer to their own kind than to the other."""
         out = self.run_clip("one-by-one-person-detection", "--track", "--classes", "0", "--every", "5", "--max-frames",
-                            "70", "--reid", SHARED / "models" / "osnet_x0_25.onnx", "--embeddings")
+                            "70", "--reid", SHARED / "models" / "osnet_x0_25.onnx")
         seen = collections.defaultdict(list)
         for line in map(json.loads, out.read_text().splitlines()):
             for person in line["detections"]:

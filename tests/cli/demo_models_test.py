@@ -23,14 +23,14 @@ class DemoModelsTest(program.ProgramTest):
         return json.loads(self.peregrine("eval", "result.jsonl", "truth.jsonl", "--json", "-", "--classes", classes).stdout)
 
     def test_detect_track_and_tell_apart(self):
-        report = self.report("detect", "--track", "--embeddings", "--reid", MODELS / "demo-reid.onnx")
+        report = self.report("detect", "--track", "--reid", MODELS / "demo-reid.onnx")
         self.assertGreater(report["boxes"]["map50"], 0.92)
         self.assertGreater(report["boxes"]["map"], 0.785)
         self.assertGreater(report["tracking"]["idf1"], 0.87)
         self.assertGreater(report["reid"]["rank1"], 0.94)
 
     def test_appearance_needs_embeddings(self):
-        self.refused(2, ["tracking.appearance_threshold", "--embeddings --reid MODEL"], "run", "clip.mp4", "--model",
+        self.refused(2, ["tracking.appearance_threshold", "--reid MODEL"], "run", "clip.mp4", "--model",
                      MODELS / "demo-detect.onnx", "--track", "--set", "tracking.appearance_threshold=0.7")
 
     def test_pose(self):

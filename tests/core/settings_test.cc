@@ -71,6 +71,15 @@ TEST_F(SettingsTest, EachLayerIsStrongerThanTheOneBefore) {
   EXPECT_EQ(resolve(inputs_).origin("inference.batch").place, "--a-flag");
 }
 
+TEST_F(SettingsTest, AReidModelAsksForItsEmbeddings) {
+  EXPECT_FALSE(resolve(inputs_).embeddings.enabled);
+  flag("embeddings.model", "osnet.onnx");
+  EXPECT_TRUE(resolve(inputs_).embeddings.enabled);
+  EXPECT_EQ(resolve(inputs_).origin("embeddings.enabled").place, "--a-flag");
+  flag("embeddings.enabled", "false");
+  EXPECT_FALSE(resolve(inputs_).embeddings.enabled);
+}
+
 TEST_F(SettingsTest, ReadsEveryTypeFromToml) {
   write(
       "profile = \"cpu\"\ninference.classes = [0, 2]\ninference.confidence = 0.5\n"

@@ -64,6 +64,17 @@ class CompareDetections(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertEqual([report[key]["worse"] for key in ("masks", "keypoints", "embeddings")], [0, 0, 0])
 
+    def test_frames_of_several_sources(self):
+        def lines(*sources):
+            return "".join(json.dumps({"source": source, "frame": 0, "detections": [found(score)]}) + "\n"
+                           for source, score in sources)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [pathlib.Path(folder, name) for name in ("expected", "got")]
+            paths[0].write_text(lines(("here/a.mp4", 0.9), ("here/b.mp4", 0.8)))
+            paths[1].write_text(lines(("b.mp4", 0.8), ("a.mp4", 0.9)))
+            run = subprocess.run([sys.executable, TOOL, *paths], capture_output=True, text=True, check=False)
+        self.assertEqual((run.returncode, json.loads(run.stdout)["objects"]), (0, 4))
+
     def test_frames_must_be_there(self):
         self.assertEqual(self.compare([[], []], [[]])[0], 1)
 
