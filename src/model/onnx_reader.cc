@@ -98,14 +98,15 @@ class Builder {
   void read_shape(const onnx::TypeProto::TensorShape& shape, Value& value) {
     std::int64_t known = 1;
     for (const onnx::TypeProto::Dimension& dim : shape.dim()) {
-      const bool is_known = dim.has_dim_value();
+      // Old exporters (Paddle's) write -1 for what is left open.
+      const bool is_known = dim.has_dim_value() && dim.dim_value() >= 0;
       if (is_known &&
-          (dim.dim_value() < 0 ||
-           __builtin_mul_overflow(known, dim.dim_value() ? dim.dim_value() : 1, &known))) {
+          __builtin_mul_overflow(known, dim.dim_value() ? dim.dim_value() : 1, &known)) {
         invalid(fmt::format("input '{}' has the absurd dimension {}", value.name, dim.dim_value()));
       }
       value.shape.push_back(is_known ? dim.dim_value() : -1);
-      value.dim_names.push_back(is_known ? std::string() : dim.dim_param());
+      // "?" is no name: two of them need not be equal.
+      value.dim_names.push_back(is_known || dim.dim_param() == "?" ? "" : dim.dim_param());
     }
     value.has_shape = true;
   }

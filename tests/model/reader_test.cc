@@ -199,6 +199,29 @@ TEST(OnnxReader, RefusesInconsistentGraphs) {
   expect_error(weights.bytes(), ErrorCode::kModelInvalid, "'w' stands for two initializers");
 }
 
+TEST(OnnxReader, ANegativeDimensionIsLeftOpen) {
+  ModelBuilder model;
+  model.input("x", {-1, 3, 8}).node("Relu", {"x"}, {"y"}).output("y");
+  EXPECT_EQ(model.graph().inputs()[0]->shape, (Shape{-1, 3, 8}));
+}
+
+TEST(OnnxReader, QuestionMarksAreNoNames) {
+  ModelBuilder model;
+  model.input("x", {-1, 3, -1, -1}).node("Relu", {"x"}, {"y"}).output("y");
+  auto& shape = *model.proto()
+                     .mutable_graph()
+                     ->mutable_input(0)
+                     ->mutable_type()
+                     ->mutable_tensor_type()
+                     ->mutable_shape();
+  shape.mutable_dim(2)->set_dim_param("?");
+  shape.mutable_dim(3)->set_dim_param("?");
+  const model::Graph graph = model.graph();
+  EXPECT_EQ(graph.inputs()[0]->shape, (Shape{-1, 3, -1, -1}));
+  EXPECT_EQ(graph.inputs()[0]->dim_names[2], "");
+  EXPECT_EQ(graph.inputs()[0]->dim_names[3], "");
+}
+
 TEST(OnnxReader, ChecksSizesBeforeItAllocates) {
   const auto with_dims = [](std::initializer_list<std::int64_t> dims) {
     ModelBuilder model = relu_model();
