@@ -47,7 +47,7 @@ class Pipeline::Impl {
     for (std::size_t i = 0; i < streams.size(); ++i) {
       lanes_.push_back(std::make_unique<StreamLane>(
           static_cast<int>(i), std::move(streams[i]), options_, window, sinks_,
-          StreamLane::Hooks{[this] { wake_workers(); },
+          StreamLane::Hooks{[this] { wake_gatherer(); },
                             [this](StreamLane* lane) { lane_done(lane); },
                             [this](const Error& error) { fail(error); }}));
     }
@@ -88,7 +88,7 @@ class Pipeline::Impl {
       for (StreamLane* lane : active_) lane->interrupt();
     }
     lanes_changed_.notify_all();
-    wake_workers();
+    wake_gatherer();
   }
 
   Progress progress() const {
@@ -222,12 +222,13 @@ class Pipeline::Impl {
     }
   }
 
-  void wake_workers(bool all = false) noexcept {
+  // The one that gathers a batch: a frame has come, or the device has become idle.
+  void wake_gatherer() noexcept {
     {
       const std::lock_guard lock(ready_mutex_);
       ++ready_generation_;
     }
-    all ? ready_.notify_all() : ready_.notify_one();
+    ready_.notify_one();
   }
 
   void work(StageTimes& stages) {
@@ -237,10 +238,9 @@ class Pipeline::Impl {
       std::vector<Frame> frames;
       std::vector<FrameResult> results;
       while (take(tickets)) {
-        ++busy_workers_;
         predict(*predictor, tickets, frames, results, stages);
         --busy_workers_;
-        wake_workers(true);  // whoever fills a batch while others run need not wait longer
+        wake_gatherer();
       }
     } catch (const Error& error) {
       fail(error);
@@ -270,8 +270,10 @@ class Pipeline::Impl {
   }
 
   // Up to a batch of frames, round robin over the streams; blocks until there is one. False: no
-  // more work.
+  // more work. One worker gathers at a time: of two that waited for the device, one would find it
+  // taken by the other, and keep its frames waiting again.
   bool take(std::vector<Ticket>& tickets) {
+    const std::lock_guard gatherer(gather_mutex_);
     tickets.clear();
     while (true) {
       std::uint64_t generation = 0;
@@ -282,6 +284,7 @@ class Pipeline::Impl {
       }
       if (collect_tickets(tickets)) {
         fill_up(tickets);
+        ++busy_workers_;
         return true;
       }
       std::unique_lock lock(ready_mutex_);
@@ -293,34 +296,30 @@ class Pipeline::Impl {
   // frame may be kept, and not at all for an idle device.
   void fill_up(std::vector<Ticket>& tickets) {
     const auto deadline = std::chrono::steady_clock::now() + options_.max_delay;
-    while (std::ssize(tickets) < options_.batch && busy_workers_ > 0) {
-      std::unique_lock lock(ready_mutex_);
-      const std::uint64_t generation = ready_generation_;
-      const bool changed = ready_.wait_until(
-          lock, deadline, [&] { return no_more_work_ || ready_generation_ != generation; });
-      if (!changed || no_more_work_) return;
-      lock.unlock();
+    while (std::ssize(tickets) < options_.batch) {
+      {
+        std::unique_lock lock(ready_mutex_);
+        if (busy_workers_ == 0) return;
+        const std::uint64_t generation = ready_generation_;
+        const bool changed = ready_.wait_until(
+            lock, deadline, [&] { return no_more_work_ || ready_generation_ != generation; });
+        if (!changed || no_more_work_) return;
+      }
       collect_tickets(tickets);
     }
   }
 
   bool collect_tickets(std::vector<Ticket>& tickets) {
-    bool more_waiting = false;
-    {
-      const std::lock_guard lock(mutex_);
-      if (fatal_) return false;
-      const std::size_t count = active_.size();
-      std::size_t idle = 0;
-      while (idle < count && tickets.size() < static_cast<std::size_t>(options_.batch)) {
-        StreamLane* lane = active_[next_lane_++ % count];
-        StreamLane::Slot* slot = lane->take();
-        idle = slot ? 0 : idle + 1;
-        if (slot) tickets.push_back({lane, slot});
-      }
-      more_waiting = idle < count;
+    const std::lock_guard lock(mutex_);
+    if (fatal_) return false;
+    const std::size_t count = active_.size();
+    std::size_t idle = 0;
+    while (idle < count && tickets.size() < static_cast<std::size_t>(options_.batch)) {
+      StreamLane* lane = active_[next_lane_++ % count];
+      StreamLane::Slot* slot = lane->take();
+      idle = slot ? 0 : idle + 1;
+      if (slot) tickets.push_back({lane, slot});
     }
-    // One wake-up may announce several frames; pass it on to another worker.
-    if (more_waiting && !tickets.empty()) wake_workers();
     return !tickets.empty();
   }
 
@@ -377,7 +376,8 @@ class Pipeline::Impl {
   bool stopped_ = false;
   std::optional<Error> fatal_;
 
-  std::mutex ready_mutex_;  // workers: whether there may be a frame to take; never held with mutex_
+  std::mutex gather_mutex_;  // of the worker that gathers a batch; the others wait for it
+  std::mutex ready_mutex_;   // whether there may be a frame to take; never held with mutex_
   std::condition_variable ready_;
   std::uint64_t ready_generation_ = 0;
   bool no_more_work_ = false;

@@ -82,6 +82,16 @@ void Prefetch::drop_oldest_if_full() {
 std::optional<PrefetchItem> Prefetch::next(std::chrono::nanoseconds timeout) {
   std::unique_lock lock(mutex_);
   if (!changed_.wait_for(lock, timeout, [this] { return !queue_.empty(); })) return std::nullopt;
+  return take_first(lock);
+}
+
+std::optional<PrefetchItem> Prefetch::try_next() {
+  std::unique_lock lock(mutex_);
+  if (queue_.empty()) return std::nullopt;
+  return take_first(lock);
+}
+
+PrefetchItem Prefetch::take_first(std::unique_lock<std::mutex>& lock) {
   if (queue_.front().is_last()) return queue_.front();
   PrefetchItem item = std::move(queue_.front());
   queue_.pop_front();

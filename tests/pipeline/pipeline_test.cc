@@ -153,6 +153,9 @@ struct Rig {
   int sink_fails_at = -1;
   int slow_stream = -1;
   bool live = false;
+  std::function<std::unique_ptr<vision::Predictor>()> make_predictor = [this] {
+    return std::make_unique<EchoPredictor>(predictor_fails_at);
+  };
   Log log;
 
   std::unique_ptr<Pipeline> make() {
@@ -170,10 +173,8 @@ struct Rig {
     }
     std::vector<std::unique_ptr<output::Sink>> sinks;
     sinks.push_back(std::make_unique<RecordingSink>(log, slow_stream, sink_fails_at));
-    return std::make_unique<Pipeline>(
-        options, std::move(streams),
-        [this] { return std::make_unique<EchoPredictor>(predictor_fails_at); }, nullptr,
-        std::move(sinks));
+    return std::make_unique<Pipeline>(options, std::move(streams), make_predictor, nullptr,
+                                      std::move(sinks));
   }
   RunSummary run() { return make()->run(); }
 };
@@ -282,6 +283,46 @@ TEST(Pipeline, ProgressTellsLatencyAndDroppedFrames) {
   runner.join();
   EXPECT_GE(summary.streams[0].dropped_frames, progress.dropped_frames);
   EXPECT_GE(summary.stages.latency.count(), progress.latency.count());
+}
+
+// The first batch keeps the device long enough for others to come.
+class SlowToBegin : public EchoPredictor {
+ public:
+  SlowToBegin(std::mutex& mutex, std::vector<std::size_t>& batches)
+      : mutex_(mutex), batches_(batches) {}
+  vision::PredictTimes collect(std::span<FrameResult> results) override {
+    bool first = false;
+    {
+      const std::lock_guard lock(mutex_);
+      first = batches_.empty();
+      batches_.push_back(results.size());
+    }
+    if (first) std::this_thread::sleep_for(milliseconds(500));
+    return EchoPredictor::collect(results);
+  }
+
+ private:
+  std::mutex& mutex_;
+  std::vector<std::size_t>& batches_;
+};
+
+// Were two workers to gather, one would find the device taken by the other, and wait once more.
+TEST(Pipeline, WhatComesWhileTheDeviceIsBusyGoesTogether) {
+  Rig rig;
+  rig.scripts = {{.frames = 1},
+                 {.frames = 1, .interval = milliseconds(60)},
+                 {.frames = 1, .interval = milliseconds(90)},
+                 {.frames = 1, .interval = milliseconds(120)}};
+  rig.options.workers = 3;
+  rig.options.batch = 8;
+  rig.options.max_delay = std::chrono::seconds(10);
+  std::mutex mutex;
+  std::vector<std::size_t> batches;
+  rig.make_predictor = [&] { return std::make_unique<SlowToBegin>(mutex, batches); };
+  const Stopwatch watch;
+  rig.run();
+  EXPECT_EQ(batches, (std::vector<std::size_t>{1, 3}));
+  EXPECT_LT(watch.seconds(), 5) << "an idle device ends the wait";
 }
 
 TEST(Pipeline, StopFinishesTheFilesAndSaysSo) {

@@ -74,6 +74,23 @@ TEST(Prefetch, ReadsAFileNoFurtherAheadThanItsDepth) {
   EXPECT_EQ(reads, 6);
 }
 
+// Whoever looks through hundreds of streams for a frame does so many thousand times a second.
+TEST(Prefetch, TryingDoesNotWait) {
+  std::mutex mutex;
+  std::unique_lock silence(mutex);
+  Prefetch prefetch(std::make_unique<ScriptedSource>(true,
+                                                     [&](int) {
+                                                       const std::lock_guard lock(mutex);
+                                                       return SourceEvent(EndOfStream{});
+                                                     }),
+                    {.depth = 2, .on_ready = {}});
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5000; ++i) EXPECT_FALSE(prefetch.try_next());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 100ms);  // 300 ms and more with timers
+  silence.unlock();
+  EXPECT_TRUE(prefetch.next(5s).value().is_last());
+}
+
 TEST(Prefetch, DropsTheOldestFramesOfALiveSourceButNoGap) {
   std::atomic<bool> done = false;
   Prefetch prefetch(std::make_unique<ScriptedSource>(true,
