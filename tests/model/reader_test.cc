@@ -21,6 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ModelBuilder;
 
+// Of the first input.
+void name_dimension(ModelBuilder& model, int dimension, const char* name) {
+  auto& type = *model.proto().mutable_graph()->mutable_input(0)->mutable_type();
+  type.mutable_tensor_type()->mutable_shape()->mutable_dim(dimension)->set_dim_param(name);
+}
+
 ModelBuilder relu_model() {
   ModelBuilder model;
   model.input("x", {-1, 3, 8, 8}).node("Relu", {"x"}, {"y"}).output("y");
@@ -208,14 +214,8 @@ TEST(OnnxReader, ANegativeDimensionIsLeftOpen) {
 TEST(OnnxReader, QuestionMarksAreNoNames) {
   ModelBuilder model;
   model.input("x", {-1, 3, -1, -1}).node("Relu", {"x"}, {"y"}).output("y");
-  auto& shape = *model.proto()
-                     .mutable_graph()
-                     ->mutable_input(0)
-                     ->mutable_type()
-                     ->mutable_tensor_type()
-                     ->mutable_shape();
-  shape.mutable_dim(2)->set_dim_param("?");
-  shape.mutable_dim(3)->set_dim_param("?");
+  name_dimension(model, 2, "?");
+  name_dimension(model, 3, "?");
   const model::Graph graph = model.graph();
   EXPECT_EQ(graph.inputs()[0]->shape, (Shape{-1, 3, -1, -1}));
   EXPECT_EQ(graph.inputs()[0]->dim_names[2], "");
@@ -344,14 +344,8 @@ TEST(ModelInfo, IsReadWithoutKnowingTheOps) {
 TEST(Infer, BindsTheBatchAndSaysWhatIsOpen) {
   ModelBuilder model;
   model.input("x", {-1, 3, -1, -1}).node("Relu", {"x"}, {"y"}).output("y");
-  auto& shape = *model.proto()
-                     .mutable_graph()
-                     ->mutable_input(0)
-                     ->mutable_type()
-                     ->mutable_tensor_type()
-                     ->mutable_shape();
-  shape.mutable_dim(2)->set_dim_param("height");
-  shape.mutable_dim(3)->set_dim_param("width");
+  name_dimension(model, 2, "height");
+  name_dimension(model, 3, "width");
   model::Graph graph = model.graph();
   model::Graph other = graph.clone();
   model::infer(graph, {.batch = 5, .height = 32, .width = 64});
