@@ -14,9 +14,9 @@ constexpr int kNoisePeak = 64;
 
 // The row loops stand alone with restricted pointers and 16-bit sums, so that the compiler turns
 // each into 8 or 16 lanes; on x86-64 a second copy of each for AVX2 is chosen when the program
-// starts.
+// starts: before a sanitizer that instruments the choice is ready.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PEREGRINE_ROW_LOOP __attribute__((target_clones("avx2", "default")))
 #else
 #define PEREGRINE_ROW_LOOP
