@@ -142,14 +142,20 @@ void gpu(const GpuResources& gpu, std::vector<Finding>& findings) {
                         "--build --preset cuda"});
   }
   const LibraryProbe cudnn = probe_library("libcudnn.so.9", "cudnnGetVersion");
-  findings.push_back(library("cuDNN", cudnn,
-                             fmt::format("{}.{}.{}", cudnn.version / 10000,
-                                         cudnn.version % 10000 / 100, cudnn.version % 100),
-                             "pip install nvidia-cudnn-cu13, and add its lib folder to "
-                             "LD_LIBRARY_PATH"));
+  findings.push_back({Status::kGood, "cuDNN",
+                      cudnn.found ? fmt::format("{}.{}.{}, not used", cudnn.version / 10000,
+                                                cudnn.version % 10000 / 100, cudnn.version % 100)
+                                  : "none, and not needed",
+                      ""});
   findings.push_back(library("NVDEC", probe_library("libnvcuvid.so.1"), "libnvcuvid found",
                              "the driver's video library is missing: apt-get install "
                              "libnvcuvid1; in a container, set "
+                             "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"));
+  findings.push_back(library("NVENC", probe_library("libnvidia-encode.so.1"),
+                             "libnvidia-encode found; a chip without an encoder leaves it to the "
+                             "CPU",
+                             "annotated video is encoded on the CPU: apt-get install "
+                             "libnvidia-encode1; in a container, set "
                              "NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"));
 }
 

@@ -73,7 +73,7 @@ class Pipeline::Impl {
     const double seconds = watch.seconds();
     std::optional<GpuUse> gpu;
     if (gpu_watch_) gpu = gpu_watch_->last();  // before the workers let go of their memory
-    finish_workers();
+    join_workers();
     RunSummary summary = summarize(seconds);
     summary.transfers = Ledger::difference(before, Ledger::snapshot());
     summary.gpu = gpu;
@@ -202,15 +202,6 @@ class Pipeline::Impl {
     }
   }
 
-  void finish_workers() {
-    {
-      const std::lock_guard lock(ready_mutex_);
-      no_more_work_ = true;
-    }
-    ready_.notify_all();
-    join_workers();
-  }
-
   void join_workers() {
     {
       const std::lock_guard lock(ready_mutex_);
@@ -237,11 +228,7 @@ class Pipeline::Impl {
       std::vector<Ticket> tickets;
       std::vector<Frame> frames;
       std::vector<FrameResult> results;
-      while (take(tickets)) {
-        predict(*predictor, tickets, frames, results, stages);
-        --busy_workers_;
-        wake_gatherer();
-      }
+      while (take(tickets)) predict(*predictor, tickets, frames, results, stages);
     } catch (const Error& error) {
       fail(error);
     } catch (const std::exception& error) {
@@ -256,6 +243,8 @@ class Pipeline::Impl {
     predictor.submit(frames);
     frames.clear();
     const vision::PredictTimes times = predictor.collect(results);
+    --busy_workers_;  // the device is free, before the answers are handed out
+    wake_gatherer();
     preprocess_nanoseconds_ += times.preprocess;
     infer_nanoseconds_ += times.infer;
     postprocess_nanoseconds_ += times.decode;
@@ -385,7 +374,7 @@ class Pipeline::Impl {
   std::vector<std::unique_ptr<StageTimes>> worker_stages_;
   std::vector<std::thread> workers_;
   std::optional<GpuWatch> gpu_watch_;
-  std::atomic<int> busy_workers_{0};
+  std::atomic<int> busy_workers_{0};  // with a batch on the device, or about to
   std::atomic<std::int64_t> preprocess_nanoseconds_{0}, infer_nanoseconds_{0},
       postprocess_nanoseconds_{0};
 };

@@ -297,7 +297,7 @@ class SlowToBegin : public EchoPredictor {
       first = batches_.empty();
       batches_.push_back(results.size());
     }
-    if (first) std::this_thread::sleep_for(milliseconds(500));
+    if (first) std::this_thread::sleep_for(milliseconds(800));
     return EchoPredictor::collect(results);
   }
 
@@ -310,9 +310,9 @@ class SlowToBegin : public EchoPredictor {
 TEST(Pipeline, WhatComesWhileTheDeviceIsBusyGoesTogether) {
   Rig rig;
   rig.scripts = {{.frames = 1},
-                 {.frames = 1, .interval = milliseconds(60)},
-                 {.frames = 1, .interval = milliseconds(90)},
-                 {.frames = 1, .interval = milliseconds(120)}};
+                 {.frames = 1, .interval = milliseconds(200)},
+                 {.frames = 1, .interval = milliseconds(220)},
+                 {.frames = 1, .interval = milliseconds(240)}};
   rig.options.workers = 3;
   rig.options.batch = 8;
   rig.options.max_delay = std::chrono::seconds(10);
