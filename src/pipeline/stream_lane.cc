@@ -81,7 +81,11 @@ void StreamLane::start(std::unique_ptr<vision::Embedder> embedder) {
 
 StreamLane::Slot* StreamLane::take() {
   std::unique_lock lock(mutex_);
-  while (!exhausted_ && !aborted_ && slots_.size() < window_) {
+  while (!exhausted_ && !aborted_) {
+    if (slots_.size() >= window_) {
+      full_ = true;
+      return nullptr;
+    }
     auto item = prefetch_->try_next();
     if (!item) return nullptr;
     decode_nanoseconds_ += item->decode_time.count();
@@ -111,8 +115,10 @@ Frame StreamLane::picture(Slot& slot) const {
 }
 
 void StreamLane::complete(Slot* slot) {
-  const std::lock_guard lock(mutex_);
-  slot->done = true;
+  {
+    const std::lock_guard lock(mutex_);
+    slot->done = true;
+  }
   changed_.notify_one();
 }
 
@@ -133,6 +139,9 @@ std::unique_ptr<StreamLane::Slot> StreamLane::pop() {
   if (aborted_) return nullptr;
   auto slot = std::move(slots_.front());
   slots_.pop_front();
+  const bool was_full = std::exchange(full_, false);
+  lock.unlock();
+  if (was_full) hooks_.on_ready();
   return slot;
 }
 
@@ -141,7 +150,6 @@ void StreamLane::write_loop() {
     for (bool more = true; more;) {
       const auto slot = pop();
       more = slot && write_slot(*slot);
-      hooks_.on_ready();  // the window has room again
     }
   } catch (const Error& error) {
     hooks_.on_fatal(error);

@@ -100,6 +100,7 @@ class StreamLane {
   std::deque<std::unique_ptr<Slot>> slots_;  // in presentation order
   bool exhausted_ = false;                   // the last event has been taken
   bool aborted_ = false;
+  bool full_ = false;  // a frame was not taken for want of room
 
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> finished_{false};
