@@ -284,6 +284,7 @@ class Pipeline::Impl {
   // A part of a batch waits for company while the device is busy anyway: no longer than the oldest
   // frame may be kept, and not at all for an idle device.
   void fill_up(std::vector<Ticket>& tickets) {
+    if (options_.max_delay.count() == 0) return;
     const auto deadline = std::chrono::steady_clock::now() + options_.max_delay;
     while (std::ssize(tickets) < options_.batch) {
       {
