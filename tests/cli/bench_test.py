@@ -39,6 +39,21 @@ class BenchTest(program.ProgramTest):
                               "--latency", bound, "--set", "input.queue_depth=256", "--json", "-", *arguments)
         return json.loads(done.stdout)
 
+    def test_the_table_of_files(self):
+        """bench/pipeline/files_on_gpu.py, without the GPU that it is for."""
+        (self.folder / "1080p-h264.mp4").symlink_to(self.clip)
+        tool = pathlib.Path(__file__).resolve().parents[2] / "bench" / "pipeline" / "files_on_gpu.py"
+        command = [sys.executable, str(tool), "--programs", str(pathlib.Path(program.PEREGRINE).resolve().parent), "--clips",
+                   str(self.folder), "--out", str(self.folder / "out"), "--device", "cpu", "--only", "8 at once", "--model"]
+        done = subprocess.run([*command, str(self.model)], capture_output=True, text=True, timeout=120, env=self.environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        [row] = json.loads((self.folder / "out" / "files-on-gpu.json").read_text())["rows"]
+        self.assertEqual(row["frames"], 8 * 24 * FPS // 2)
+        self.assertIn("| 8 at once | 9600 |", done.stdout)
+        done = subprocess.run([*command, "no.onnx"], capture_output=True, text=True, timeout=120, env=self.environment)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no.onnx", done.stderr)
+
     def test_trials_of_given_numbers(self):
         report = self.bench("--streams", "1,3", "--track", "--chart", "load.svg")
         self.assertEqual(report["schema"], 1)
