@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "core/stopwatch.h"
+#include "core/thread_name.h"
 #include "pipeline/stream_lane.h"
 
 namespace peregrine::pipeline {
@@ -223,6 +224,7 @@ class Pipeline::Impl {
   }
 
   void work(StageTimes& stages) {
+    name_thread("infer");
     try {
       const auto predictor = make_predictor_();
       std::vector<Ticket> tickets;

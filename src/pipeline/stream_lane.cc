@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "core/stopwatch.h"
+#include "core/thread_name.h"
 #include "pipeline/deferred_source.h"
 
 namespace peregrine::pipeline {
@@ -146,6 +147,7 @@ std::unique_ptr<StreamLane::Slot> StreamLane::pop() {
 }
 
 void StreamLane::write_loop() {
+  name_thread("write " + std::to_string(id_));
   try {
     for (bool more = true; more;) {
       const auto slot = pop();

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/thread_name.h"
+
 namespace peregrine::video {
 namespace {
 
@@ -42,6 +44,7 @@ void Prefetch::interrupt() noexcept {
 }
 
 void Prefetch::run() {
+  name_thread("decode");
   for (bool last = false; !last;) {
     PrefetchItem item = timed_read(*source_);
     last = item.is_last();

@@ -11,6 +11,7 @@
 
 #include "core/cuda/check.h"
 #include "core/cuda/device_tensors.h"
+#include "core/thread_name.h"
 #include "peregrine/error.h"
 #include "vision/embedder.h"
 #include "vision/gpu_frames.h"
@@ -123,6 +124,7 @@ class EmbeddingService {
   }
 
   void work() {
+    name_thread("embed");
     std::vector<Item> batch;
     while (take(batch)) {
       std::exception_ptr error;
