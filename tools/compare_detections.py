@@ -23,7 +23,8 @@ def read(path):
     """(name of the source or "", frame) -> detections; lines of gaps and other events have no frame."""
     with open(path, encoding="utf-8") as lines:
         parsed = [json.loads(line) for line in lines if line.strip()]
-    return {(os.path.basename(line.get("source", "")), line["frame"]): line["detections"] for line in parsed if "frame" in line}
+    return {(os.path.basename(line.get("source", "")), line["frame"]): line["detections"]
+            for line in parsed if "frame" in line}
 
 
 def iou(a, b):
@@ -144,7 +145,8 @@ def compare(expected, got, options):
                     considered += 1
                     partnered += i in found
                 if one["score"] >= options.certain and i not in found:
-                    alone[name].append({"source": frame[0], "frame": frame[1], **{key: one[key] for key in ("class", "score", "box")}})
+                    alone[name].append({"source": frame[0], "frame": frame[1],
+                                        **{key: one[key] for key in ("class", "score", "box")}})
     return {"frames_expected": len(expected), "frames_got": len(got), "objects": considered,
             "matched": partnered / considered if considered else 1.0,
             **{name: each.report() for name, each in details.items() if each.count}, **alone}

@@ -117,7 +117,7 @@ class Bench:
         wanted = options.only.split(",") if options.only else [case[0] for case in CASES]
         cases = [case for case in CASES if case[0] in wanted]
         gpu = options.device != "cpu"
-        if cases and self.run(self.copies(cases[0][1], 1), 1, [options.model]) is None:  # leaves the plan
+        if cases and self.run([options.clips / cases[0][1]], 1, [options.model]) is None:  # leaves the plan
             return []
         if gpu:
             self.measure_ceilings(cases)
@@ -158,7 +158,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement of a ceiling")
     bench = Bench(parser.parse_args())
     rows = bench.table()
-    (bench.work / "files-on-gpu.json").write_text(json.dumps({"device": bench.options.device, "rows": rows}, indent=1) + "\n")
+    report = {"device": bench.options.device, "rows": rows}
+    (bench.work / "files-on-gpu.json").write_text(json.dumps(report, indent=1) + "\n")
     print_table(rows)
     return 1 if bench.failed or not rows else 0
 

@@ -199,7 +199,7 @@ void VideoEncoder::State::close_gpu() {
 void VideoEncoder::State::open_encoder() {
   if (!options.device.is_cpu() && options.encoder.empty()) {
     if (try_gpu_encoder()) {
-      codec_name = "h264_nvenc";
+      codec_name = encoder->codec->name;
       return;
     }
     logger("video")->info(

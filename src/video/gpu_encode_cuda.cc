@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <utility>
-
 #include "core/cuda/check.h"
 #include "core/cuda/copy.h"
 #include "core/cuda/handles.h"

@@ -66,8 +66,8 @@ void merge_masks(Detections& found, Detections& extra, const std::vector<int>& a
   if (found.masks.empty() && extra.masks.empty()) return;
   found.masks.resize(found.size());
   for (std::size_t j = 0; j < extra.masks.size(); ++j) {
-    Mask& mine = found.masks[static_cast<std::size_t>(at[j])];
-    if (mine.width == 0) mine = std::move(extra.masks[j]);
+    const auto i = static_cast<std::size_t>(at[j]);
+    if (!found.has_mask(i)) found.masks[i] = std::move(extra.masks[j]);
   }
 }
 
