@@ -102,7 +102,7 @@ const std::uint8_t* stream_display_matrix(const AVStream& stream) {
 }  // namespace
 
 FrameMaker::FrameMaker(const MediaReader& reader)
-    : gpu_(reader.gpu()), codec_(reader.decoder().codec_id) {
+    : gpu_(reader.decoder().gpu()), codec_(reader.decoder().codec()) {
   if (const std::uint8_t* matrix = stream_display_matrix(reader.stream())) {
     stream_orientation_ = orientation_of(reinterpret_cast<const std::int32_t*>(matrix));
   }

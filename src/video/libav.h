@@ -33,6 +33,7 @@ struct SwsDelete {
 
 using AvFormat = std::unique_ptr<AVFormatContext, AvDelete<avformat_close_input>>;
 using AvCodec = std::unique_ptr<AVCodecContext, AvDelete<avcodec_free_context>>;
+using AvParameters = std::unique_ptr<AVCodecParameters, AvDelete<avcodec_parameters_free>>;
 using AvFrame = std::unique_ptr<AVFrame, AvDelete<av_frame_free>>;
 using AvPacket = std::unique_ptr<AVPacket, AvDelete<av_packet_free>>;
 using AvPool = std::unique_ptr<AVBufferPool, AvDelete<av_buffer_pool_uninit>>;

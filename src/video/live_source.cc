@@ -83,7 +83,8 @@ class LiveSource final : public Source {
   using Clock = Watch::Clock;
 
   void connect() {
-    reader_ = std::make_unique<MediaReader>(spec_.name, spec_.url, Access::kLive, options_, watch_);
+    reader_ = std::make_unique<MediaReader>(spec_.name, spec_.url, Access::kLive, options_, watch_,
+                                            &kept_);
     maker_ = FrameMaker(*reader_);
   }
 
@@ -164,6 +165,7 @@ class LiveSource final : public Source {
 
   void forget_reader() {
     corrupt_before_ = corrupt_;
+    if (reader_) kept_ = reader_->give_up_decoder();
     reader_.reset();
   }
 
@@ -171,6 +173,7 @@ class LiveSource final : public Source {
   SourceOptions options_;
   Watch watch_;
   BackOff back_off_;
+  std::unique_ptr<StreamDecoder> kept_;  ///< between two connections
   std::unique_ptr<MediaReader> reader_;
   FrameMaker maker_;
   SourceInfo info_;

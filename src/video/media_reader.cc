@@ -11,11 +11,9 @@
 
 #include <fmt/format.h>
 
-#include "core/ledger.h"
 #include "core/log.h"
 #include "core/stopwatch.h"
 #include "peregrine/error.h"
-#include "video/codecs.h"
 #include "video/container_size.h"
 
 namespace peregrine::video {
@@ -29,9 +27,6 @@ constexpr double kForever = 1e8;
 // Demuxers step over what they cannot read; one that keeps failing has stopped stepping.
 constexpr int kMaxBadReads = 1000;
 constexpr std::int64_t kMicroseconds = 1000000;
-
-// What NVDEC is fed with: the driver takes it up.
-constinit TransferPoint kBitstream{Crossing::kUp, "decode", "compressed stream"};
 
 /// A string dictionary for libav; what is left after a call are options nobody knew.
 class Options {
@@ -82,7 +77,8 @@ void check_is_readable(const std::string& name, const std::string& path) {
 }  // namespace
 
 MediaReader::MediaReader(std::string name, const std::string& url, Access access,
-                         const SourceOptions& options, Watch& watch)
+                         const SourceOptions& options, Watch& watch,
+                         std::unique_ptr<StreamDecoder>* kept)
     : name_(std::move(name)),
       access_(access),
       options_(options),
@@ -98,15 +94,7 @@ MediaReader::MediaReader(std::string name, const std::string& url, Access access
   if (access_ != Access::kPicture) probe();
   watch_.disarm();
   choose_stream();
-  open_decoder();
-}
-
-MediaReader::~MediaReader() { close_decoder(); }
-
-void MediaReader::close_decoder() {
-  if (gpu_) gpu_->open_gate();
-  decoder_.reset();
-  if (gpu_) gpu_->close_gate();
+  open_decoder(kept);
 }
 
 void MediaReader::open_container(const std::string& url) {
@@ -196,123 +184,22 @@ void MediaReader::choose_stream() {
   }
 }
 
-void MediaReader::open_decoder() {
-  const AVCodecParameters& parameters = *stream_->codecpar;
-  if (std::max(parameters.width, parameters.height) > options_.max_side) {
-    refuse_size(parameters.width, parameters.height);
+void MediaReader::open_decoder(std::unique_ptr<StreamDecoder>* kept) {
+  if (kept != nullptr && *kept != nullptr) {
+    decoder_ = std::move(*kept);
+    if (decoder_->go_on_with(*stream_)) {
+      logger("video")->debug("{}: goes on in the decoder that it had", name_);
+      return;
+    }
+    decoder_.reset();  // its memory is free for the next one
   }
-  if (options_.gpu.device >= 0 && open_gpu_decoder()) return;
-  open_cpu_decoder();
+  // A live stream should not wait for pictures that a decoder holds back.
+  const bool low_delay = access_ == Access::kLive || options_.paced;
+  decoder_ = std::make_unique<StreamDecoder>(name_, *stream_, options_, low_delay);
 }
 
-void MediaReader::open_cpu_decoder() {
-  const AVCodec* codec = find_cpu_decoder(stream_->codecpar->codec_id);
-  if (codec == nullptr) {
-    throw Error(ErrorCode::kInputUnsupported,
-                fmt::format("'{}' is {}, for which this machine's libav has no decoder", name_,
-                            avcodec_get_name(stream_->codecpar->codec_id)));
-  }
-  start_decoder(*codec);
-}
-
-// False: NVDEC has nothing for this codec, and the CPU may.
-bool MediaReader::open_gpu_decoder() {
-  const AVCodecParameters& parameters = *stream_->codecpar;
-  const AVCodec* codec = find_gpu_decoder(parameters.codec_id);
-  if (codec == nullptr) {
-    leave_gpu("libav does not hand this codec to NVDEC");
-    return false;
-  }
-  const int held = options_.gpu.held_frames;
-  gpu_ = make_gpu_decode(options_.gpu.device, held, {name_, decoder_bytes(parameters, held)});
-  start_decoder(*codec);
-  return true;
-}
-
-void MediaReader::start_decoder(const AVCodec& codec) {
-  decoder_.reset(avcodec_alloc_context3(&codec));
-  if (!decoder_ || avcodec_parameters_to_context(decoder_.get(), stream_->codecpar) < 0) {
-    out_of_memory("a decoder");
-  }
-  decoder_->pkt_timebase = stream_->time_base;
-  decoder_->thread_count = options_.decoder_threads;
-  // Frame threads hold back one picture each, which a live stream should not wait for.
-  decoder_->thread_type = access_ == Access::kLive || options_.paced
-                              ? FF_THREAD_SLICE
-                              : FF_THREAD_FRAME | FF_THREAD_SLICE;
-  decoder_->flags |= AV_CODEC_FLAG_UNALIGNED;  // crop to the pixel
-  decoder_->opaque = this;
-  decoder_->get_buffer2 = &MediaReader::get_buffer;
-  if (gpu_) {
-    decoder_->hw_device_ctx = av_buffer_ref(gpu_->device());
-    decoder_->get_format = &MediaReader::choose_format;
-    decoder_->thread_count = 1;  // the work is the GPU's
-  }
-#if LIBAVCODEC_VERSION_MAJOR < 60
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-  decoder_->thread_safe_callbacks = 1;
-#pragma GCC diagnostic pop
-#endif
-  // Wrapped libraries (dav1d) allocate without get_buffer2.
-  if (codec.wrapper_name != nullptr) {
-    decoder_->max_pixels = std::int64_t{options_.max_side} * options_.max_side;
-  }
-  const int result = avcodec_open2(decoder_.get(), &codec, nullptr);
-  if (result < 0) {
-    throw Error(ErrorCode::kInputCorrupt,
-                fmt::format("'{}': the {} decoder does not accept the stream ({})", name_,
-                            codec.name, av_error_text(result)));
-  }
-}
-
-// Asked once the stream's headers are read, and again without NVDEC's format when NVDEC refused it.
-AVPixelFormat MediaReader::choose_format(AVCodecContext* decoder, const AVPixelFormat* offered) {
-  auto& reader = *static_cast<MediaReader*>(decoder->opaque);
-  for (const AVPixelFormat* each = offered; *each != AV_PIX_FMT_NONE; ++each) {
-    if (*each != AV_PIX_FMT_CUDA) continue;
-    reader.gpu_->plan_surfaces(*decoder);
-    reader.gpu_->open_gate();  // what comes next makes the decoder; `read` and `feed` close it
-    return *each;
-  }
-  reader.gpu_refused_ = true;  // `read` leaves the GPU or says why it may not
-  return AV_PIX_FMT_NONE;
-}
-
-void MediaReader::refuse_cpu(const std::string& why) const {
-  const AVCodecParameters& parameters = *stream_->codecpar;
-  const char* profile = avcodec_profile_name(parameters.codec_id, parameters.profile);
-  const AVCodecDescriptor* codec = avcodec_descriptor_get(parameters.codec_id);
-  throw Error(ErrorCode::kGpu,
-              fmt::format("strict GPU: '{}' is {}{}{}, {}x{}, which would be decoded on the CPU: "
-                          "{}. Re-encode it as H.264 or HEVC in 4:2:0, or drop --strict-gpu",
-                          name_, codec != nullptr ? codec->long_name : "an unknown codec",
-                          profile != nullptr ? ", " : "", profile != nullptr ? profile : "",
-                          parameters.width, parameters.height, why));
-}
-
-void MediaReader::leave_gpu(const std::string& why) {
-  if (options_.gpu.strict) refuse_cpu(why);
-  logger("video")->warn("'{}' is decoded on the CPU: {}", name_, why);
-}
-
-void MediaReader::refuse_size(int width, int height) const {
-  throw Error(ErrorCode::kInputUnsupported,
-              fmt::format("'{}': pictures of {}x{} exceed the limit of {} pixels a side, which the "
-                          "configuration can raise",
-                          name_, width, height, options_.max_side));
-}
-
-// Runs in decoder threads, before each picture is allocated.
-int MediaReader::get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags) {
-  auto& reader = *static_cast<MediaReader*>(decoder->opaque);
-  const int width = decoder->width > 0 ? decoder->width : frame->width;
-  const int height = decoder->height > 0 ? decoder->height : frame->height;
-  if (std::max(width, height) > reader.options_.max_side) {
-    reader.refused_size_ = static_cast<std::uint64_t>(width) << 32 | static_cast<unsigned>(height);
-    return AVERROR(EINVAL);
-  }
-  return avcodec_default_get_buffer2(decoder, frame, flags);
+std::unique_ptr<StreamDecoder> MediaReader::give_up_decoder() {
+  return decoder_->may_go_on() ? std::move(decoder_) : nullptr;
 }
 
 AvFrame MediaReader::read() {
@@ -322,40 +209,30 @@ AvFrame MediaReader::read() {
       ending_ = Ending::kStopped;
       return nullptr;
     }
-    const int result = avcodec_receive_frame(decoder_.get(), frame.get());
-    if (gpu_) gpu_->close_gate();
-    if (const std::uint64_t size = refused_size_) {
-      refuse_size(static_cast<int>(size >> 32), static_cast<int>(size & 0xffffffffU));
+    using Outcome = StreamDecoder::Outcome;
+    switch (decoder_->receive(*frame)) {
+      case Outcome::kPicture:
+        if (frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0) {
+          ++corrupt_;
+        }
+        if (frame->width <= 0 || frame->height <= 0 || frame->data[0] == nullptr) break;
+        rounds_without_frame_ = 0;
+        return frame;
+      case Outcome::kHungry:
+        if (ending_ != Ending::kNone) return nullptr;
+        feed();
+        break;
+      case Outcome::kDamaged:
+        ++corrupt_;
+        if (ending_ != Ending::kNone && ++bad_reads_ > kMaxBadReads) return nullptr;
+        break;
+      case Outcome::kLeftGpu: start_over(); break;
+      case Outcome::kEnd: return nullptr;
     }
-    if (result == 0) {
-      if (frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT) != 0) ++corrupt_;
-      if (frame->width <= 0 || frame->height <= 0 || frame->data[0] == nullptr) continue;
-      if (std::max(frame->width, frame->height) > options_.max_side) {
-        refuse_size(frame->width, frame->height);
-      }
-      rounds_without_frame_ = 0;
-      return frame;
-    }
-    if (gpu_refused_) {
-      go_on_without_gpu();
-      continue;
-    }
-    if (result == AVERROR_EOF) return nullptr;
-    if (result != AVERROR(EAGAIN)) {
-      ++corrupt_;
-      if (ending_ != Ending::kNone && ++bad_reads_ > kMaxBadReads) return nullptr;
-      continue;
-    }
-    feed();
   }
 }
 
-void MediaReader::go_on_without_gpu() {
-  leave_gpu("NVDEC of this GPU does not take it");
-  gpu_refused_ = false;
-  close_decoder();
-  gpu_.reset();
-  open_cpu_decoder();
+void MediaReader::start_over() {
   ending_ = Ending::kNone;
   wait_for_key_ = true;
   // Nothing has come out yet: what can go back to the start loses nothing.
@@ -396,11 +273,7 @@ void MediaReader::feed() {
     wait_for_key_ = false;
     bad_reads_ = 0;
     if (options_.loop > 1) shift(*packet_);
-    if (avcodec_send_packet(decoder_.get(), &packet) < 0 && !gpu_refused_) ++corrupt_;
-    if (gpu_) {
-      gpu_->close_gate();
-      kBitstream.add(static_cast<std::size_t>(packet.size));
-    }
+    if (!decoder_->send(packet)) ++corrupt_;
   }
   av_packet_unref(packet_.get());
 }
@@ -413,7 +286,8 @@ void MediaReader::end(int error) {
             : error == AVERROR(ETIMEDOUT) ? Ending::kStalled
                                           : Ending::kFailed;
   watch_.disarm();
-  avcodec_send_packet(decoder_.get(), nullptr);  // the frames inside still come out
+  // The frames inside still come out; a live stream's decoder without any can be given up.
+  if (access_ != Access::kLive || !decoder_->may_go_on()) decoder_->drain();
 }
 
 std::string MediaReader::ending_text() const {
@@ -487,7 +361,7 @@ AvFrame MediaReader::seek(std::int64_t timestamp) {
     const bool to_start = target <= first;
     const bool moved = to_start ? move_to_start() : move_to(target);
     if (!moved) return read();
-    avcodec_flush_buffers(decoder_.get());
+    decoder_->flush();
     AvFrame frame = read();
     const bool before = frame && (frame->best_effort_timestamp == AV_NOPTS_VALUE ||
                                   frame->best_effort_timestamp <= timestamp);

@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 
-#include "video/gpu_decode.h"
 #include "video/input_io.h"
 #include "video/libav.h"
 #include "video/source.h"
+#include "video/stream_decoder.h"
 #include "video/watch.h"
 
 namespace peregrine::video {
@@ -18,8 +18,7 @@ namespace peregrine::video {
 /// How a container is reached.
 enum class Access : std::uint8_t { kFile, kPicture, kPipe, kHttp, kLive };
 
-/// One open container and the decoder of its best video stream, on the CPU or a GPU: libav without
-/// its corners.
+/// One open container and the decoder of its best video stream: libav without its corners.
 class MediaReader {
  public:
   /// Why there are no more frames.
@@ -27,11 +26,11 @@ class MediaReader {
 
   /// Opens `url` and its decoder. `name` stands in messages. Throws `Error(kInputNotFound)`,
   /// `Error(kInputCorrupt)`, `Error(kInputUnsupported)` or `Error(kInterrupted)`, for a GPU also
-  /// `Error(kGpu)` and `Error(kOutOfMemory)`. `watch` must outlive the reader.
+  /// `Error(kGpu)` and `Error(kOutOfMemory)`. `watch` must outlive the reader. A decoder that an
+  /// earlier reader of a live stream gave up is taken from `kept` once the stream is there: to go
+  /// on with when it fits, else to be closed.
   MediaReader(std::string name, const std::string& url, Access access, const SourceOptions& options,
-              Watch& watch);
-
-  ~MediaReader();
+              Watch& watch, std::unique_ptr<StreamDecoder>* kept = nullptr);
   MediaReader(const MediaReader&) = delete;
   MediaReader& operator=(const MediaReader&) = delete;
 
@@ -54,9 +53,10 @@ class MediaReader {
 
   const AVFormatContext& format() const { return *format_; }
   const AVStream& stream() const { return *stream_; }
-  const AVCodecContext& decoder() const { return *decoder_; }
-  /// Null while the CPU decodes.
-  const std::shared_ptr<GpuDecode>& gpu() const { return gpu_; }
+  const StreamDecoder& decoder() const { return *decoder_; }
+  /// For the next connection to the same live stream, the last use of this one; null when nothing
+  /// can go on with it.
+  std::unique_ptr<StreamDecoder> give_up_decoder();
   /// Packets skipped, and frames in which the decoder concealed damage, since the reader was made.
   std::int64_t corrupt_packets() const { return corrupt_; }
 
@@ -64,22 +64,13 @@ class MediaReader {
   void open_container(const std::string& url);
   void probe();
   void choose_stream();
-  void open_decoder();
-  bool open_gpu_decoder();
-  void open_cpu_decoder();
-  void start_decoder(const AVCodec& codec);
-  [[noreturn]] void refuse_cpu(const std::string& why) const;
-  void leave_gpu(const std::string& why);
-  static AVPixelFormat choose_format(AVCodecContext* decoder, const AVPixelFormat* offered);
-  [[noreturn]] void refuse_size(int width, int height) const;
-  static int get_buffer(AVCodecContext* decoder, AVFrame* frame, int flags);
+  void open_decoder(std::unique_ptr<StreamDecoder>* kept);
   /// `position`: a time of the stream, or a byte with AVSEEK_FLAG_BYTE.
   bool move_to(std::int64_t position, int flags = AVSEEK_FLAG_BACKWARD);
   bool move_to_start();
   std::int64_t start_time() const;
   std::int64_t second() const;  // in the stream's time base
-  void go_on_without_gpu();
-  void close_decoder();
+  void start_over();
   void feed();
   bool begin_round();
   void shift(AVPacket& packet);
@@ -92,8 +83,7 @@ class MediaReader {
   std::unique_ptr<InputIo> io_;  // before format_: the demuxer reads from it until it is closed
   AvFormat format_;
   AVStream* stream_ = nullptr;
-  std::shared_ptr<GpuDecode> gpu_;  // before decoder_, which uses it
-  AvCodec decoder_;
+  std::unique_ptr<StreamDecoder> decoder_;
   AvPacket packet_;
   Ending ending_ = Ending::kNone;
   int ending_error_ = 0;
@@ -106,9 +96,7 @@ class MediaReader {
   std::int64_t shift_ = 0;
   std::optional<std::int64_t> round_start_, round_end_;
   bool trusts_corrupt_flag_ = true;
-  bool gpu_refused_ = false;                    // by the decoder, when it saw what the stream is
-  std::atomic<std::int64_t> corrupt_{0};        // read by other threads
-  std::atomic<std::uint64_t> refused_size_{0};  // width << 32 | height; set by decoder threads
+  std::atomic<std::int64_t> corrupt_{0};  // read by other threads
 };
 
 }  // namespace peregrine::video

@@ -81,7 +81,7 @@ class PictureSource final : public Source {
     if (!picture) {
       throw Error(ErrorCode::kInputCorrupt, fmt::format("'{}' cannot be decoded", path));
     }
-    if (info_.codec.empty()) info_.codec = avcodec_get_name(reader.decoder().codec_id);
+    if (info_.codec.empty()) info_.codec = avcodec_get_name(reader.decoder().codec());
     // Scalers of many sizes are not worth keeping: the maker lives as long as its picture's file.
     return FrameMaker(reader).make(std::move(picture));
   }

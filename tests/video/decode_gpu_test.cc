@@ -11,8 +11,10 @@ extern "C" {
 #include "core/cuda/memory.h"
 #include "engine/cuda/gpu.h"
 #include "video/clips.h"
+#include "video/frame_maker.h"
 #include "video/gpu_clips.h"
 #include "video/host_planes.h"
+#include "video/media_reader.h"
 
 namespace peregrine::testing {
 namespace {
@@ -27,11 +29,10 @@ struct Clip {
 // rounding of their transform open, and errors add up from picture to picture. (Seen on an H100: 2
 // of 255 for 10 bits, 4 for MPEG-2.)
 constexpr Clip kClips[] = {
-    {"h264.mp4", 0},         {"h264-camera.mp4", 0},   {"h264-interlaced.ts", 0},
-    {"h264-rotated.mp4", 0}, {"h264-variable.mkv", 0}, {"h264-grows.h264", 0},
-    {"hevc.mp4", 0},         {"hevc-10bit.mp4", 2},    {"vp8.webm", 0},
-    {"vp9.webm", 0},         {"mjpeg.avi", 3},         {"mpeg2.ts", 6},
-    {"mpeg4.mp4", 3},
+    {"h264.mp4", 0},     {"h264-camera.mp4", 0},  {"h264-interlaced.ts", 0}, {"h264-live.ts", 0},
+    {"hevc-live.ts", 0}, {"h264-rotated.mp4", 0}, {"h264-variable.mkv", 0},  {"h264-grows.h264", 0},
+    {"hevc.mp4", 0},     {"hevc-10bit.mp4", 2},   {"vp8.webm", 0},           {"vp9.webm", 0},
+    {"mjpeg.avi", 3},    {"mpeg2.ts", 6},         {"mpeg4.mp4", 3},
 };
 
 void expect_same_frame(const Frame& gpu, const Frame& cpu, int tolerance) {
@@ -130,6 +131,34 @@ TEST(GpuDecode, RoundsFollowEachOtherAsOnTheCpu) {
     const Reading expected = read_all(path, cpu);
     EXPECT_EQ(expected.frames.size(), 3 * read_all(path).frames.size());
     expect_same(read_all(path, gpu), expected, std::string(name) == "mpeg2.ts" ? 6 : 0);
+  }
+}
+
+// NVDEC's own decoder, not only libav's: the pool of surfaces stays the same.
+TEST(GpuDecode, AnotherConnectionGoesOnWithTheDecoder) {
+  PEREGRINE_NEEDS_GPU();
+  PEREGRINE_GPU_CLIP(folder, "");
+  for (const char* name : {"h264-live.ts", "hevc-live.ts"}) {
+    SCOPED_TRACE(name);
+    const Reading cpu = read_all(folder + name);
+    video::Watch watch;
+    std::unique_ptr<video::StreamDecoder> kept;
+    const void* surfaces = nullptr;
+    for (const std::size_t frames : {7U, 13U, 30U}) {  // until the connection is lost
+      video::MediaReader reader("clip", folder + name, video::Access::kLive, on_gpu(), watch,
+                                &kept);
+      video::FrameMaker maker(reader);
+      for (std::size_t i = 0; i < frames; ++i) {
+        video::AvFrame picture = reader.read();
+        ASSERT_NE(picture, nullptr) << i;
+        if (surfaces == nullptr) surfaces = picture->hw_frames_ctx->data;
+        EXPECT_EQ(picture->hw_frames_ctx->data, surfaces) << i;
+        const Frame frame = maker.make(std::move(picture));
+        ASSERT_EQ(difference(host_planes(frame), host_planes(cpu.frames.at(i)), 0), "") << i;
+      }
+      kept = reader.give_up_decoder();
+      ASSERT_NE(kept, nullptr);
+    }
   }
 }
 

@@ -26,6 +26,8 @@ constexpr auto kPc = ColorRange::kFull;
 const ClipCase kClips[] = {
     {"h264.mp4", 24, 322, 182, k420, k709, kTv},
     {"h264-camera.mp4", 12, 320, 180, k420, k601, kPc},
+    {"h264-live.ts", 30, 192, 160, k420, k601, kTv},
+    {"hevc-live.ts", 30, 192, 160, k420, k601, kTv},
     {"h264-interlaced.ts", 12, 320, 192, k420, k601, kTv},
     {"h264-rotated.mp4", 8, 180, 320, k420, k601, kTv},
     {"h264-444.mp4", 6, 320, 180, PixelFormat::kYuv444p, k601, kTv},
