@@ -98,9 +98,11 @@ class Tuner {
   void refine(Program& program) {
     const BoundProgram bound(program, playground_.addresses());
     double best = whole(program, bound);
-    for (const std::string& key : by_total_time(program)) {
+    const double worth_all = kLargeShare * best;
+    for (const auto& [key, total] : by_total_time(program)) {
       const Ranking& ranking = rankings_.at(key);
-      for (std::size_t k = 1; k < ranking.size() && k < kRunnersUp; ++k) {
+      const std::size_t tried = total > worth_all ? ranking.size() : kRunnersUp;
+      for (std::size_t k = 1; k < ranking.size() && k < tried; ++k) {
         if (!in_time() || ranking[k].microseconds > kWorthTrying * ranking[0].microseconds) break;
         const Choice before = chosen_.at(key);
         assign(program, key, ranking[k]);
@@ -200,18 +202,16 @@ class Tuner {
     return microseconds_in_chain(stream_.get(), 1, [&] { bound.enqueue(stream_.get(), branches); });
   }
 
-  // Keys with runners-up, those that most time goes to first.
-  std::vector<std::string> by_total_time(const Program& program) {
+  // Keys with runners-up and the microseconds of their steps, those that most time goes to first.
+  std::vector<std::pair<std::string, double>> by_total_time(const Program& program) {
     std::map<std::string, double> totals;
     for (const Step& step : program.steps) {
       const std::string key = compiler::tactic_key(step);
       if (rankings_.contains(key)) totals[key] += step.microseconds;
     }
-    std::vector<std::string> keys;
-    for (const auto& [key, total] : totals) keys.push_back(key);
-    std::stable_sort(keys.begin(), keys.end(), [&](const std::string& a, const std::string& b) {
-      return totals.at(a) > totals.at(b);
-    });
+    std::vector<std::pair<std::string, double>> keys(totals.begin(), totals.end());
+    std::stable_sort(keys.begin(), keys.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
     return keys;
   }
 
@@ -225,7 +225,8 @@ class Tuner {
     if (options_.tactics) options_.tactics->store(key, choice);
   }
 
-  static constexpr std::size_t kRunnersUp = 3;
+  static constexpr std::size_t kRunnersUp = 3;  // of a step that takes little of the program
+  static constexpr double kLargeShare = 0.05;
   static constexpr double kWorthTrying = 1.3, kBetter = 0.997;
 
   const Playground& playground_;
