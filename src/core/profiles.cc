@@ -37,7 +37,7 @@ constexpr ProfileValue kCuda[] = {
     {"inference.precision", "fp16"},
     {"input.queue_depth", "8"},
     {"input.max_open_files", "32"},
-    {"embeddings.batch", "32"},
+    {"embeddings.batch", "64"},
     {"resolution.4k.input.queue_depth", "4"},
     {"resolution.8k.input.queue_depth", "2"},
     {"resolution.8k.inference.batch", "2"},

@@ -23,7 +23,7 @@ namespace {
 std::vector<int> gpu_batches(int wanted, int streams) {
   const int largest = wanted > 0 ? wanted : streams >= 8 ? 32 : 8;
   std::vector<int> batches;
-  for (const int size : {1, 8}) {
+  for (const int size : {1, 8, 32}) {
     if (size < largest) batches.push_back(size);
   }
   batches.push_back(largest);
