@@ -47,11 +47,13 @@ class Bench:
             rows = self.work / "nvdec.jsonl"
             rows.unlink(missing_ok=True)
             checked = ["--unchecked"] if (clip, streams[0]) in self.ceilings else []
-            index = self.options.device.partition(":")[2] or "0"
+            index = int(self.options.device.partition(":")[2] or 0)
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES")  # device numbers count within it
+            gpu = visible.split(",")[index] if visible else str(index)
             done = subprocess.run(
                 [self.options.programs / "bench_video_nvdec", "--streams", ",".join(map(str, streams)), "--seconds",
                  str(self.options.seconds), "--json", rows, *checked, self.options.clips / clip],
-                stdout=sys.stderr, env={**os.environ, "CUDA_VISIBLE_DEVICES": index}, check=False)
+                stdout=sys.stderr, env={**os.environ, "CUDA_VISIBLE_DEVICES": gpu}, check=False)
             self.failed = self.failed or done.returncode != 0
             for row in map(json.loads, rows.read_text().splitlines() if rows.exists() else []):
                 self.ceilings.setdefault((clip, row["streams"]), []).append(row["fps"])
