@@ -198,7 +198,10 @@ StreamDecoder::Outcome StreamDecoder::receive(AVFrame& picture) {
 }
 
 bool StreamDecoder::may_go_on() const {
-  return low_delay_ && pictures_ > 0 && refreshed_ && context_->has_b_frames == 0 && !drained_;
+  const bool as_announced =  // not changed by parameters in the stream
+      context_->width == parameters_->width && context_->height == parameters_->height;
+  const bool is_empty = low_delay_ && context_->has_b_frames == 0;
+  return as_announced && is_empty && pictures_ > 0 && refreshed_ && !drained_;
 }
 
 bool StreamDecoder::go_on_with(const AVStream& stream) {

@@ -34,7 +34,7 @@ class StreamDecoder {
   void flush();
 
   enum class Outcome : std::uint8_t {
-    kPicture,  ///< whole, or `is_damaged`
+    kPicture,  ///< its flags say whether damage was concealed
     kHungry,   ///< send a packet
     kEnd,      ///< after `drain`
     kDamaged,  ///< a picture was lost
