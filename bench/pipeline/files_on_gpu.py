@@ -6,8 +6,8 @@ usage: files_on_gpu.py --programs FOLDER --clips FOLDER --model M --out FOLDER [
                        [--crowd VIDEO] [--device cuda:0] [--only NAME,...] [--seconds 2]
 
 --programs has `peregrine` and `bench_video_nvdec`; --clips comes from tools/video/make_clips. Clips are read many times
-over (--loop), in strict mode, with ByteTrack and JSONL. Start-up is part of a run, a plan's build is not: a first run
-of each model leaves it in the cache. Ceilings are taken before and after all runs; the mean counts. With --crowd, also
+over (--loop), in strict mode, with ByteTrack and JSONL. Start-up is part of a run, a plan's build is not: a first,
+short run of each row leaves it in the cache. Ceilings are taken before and after all runs; the mean counts. With --crowd, also
 that video with --pose, --segment and --reid beside --model. Prints a table (Markdown), writes FOLDER/files-on-gpu.json.
 Exit 0: every run succeeded and answered every frame.
 """
@@ -95,6 +95,7 @@ class Bench:
     def file_rows(self, cases):
         for name, clip, count, rounds in cases:
             links = self.copies(clip, count)
+            self.run(links, 1, [self.options.model])  # leaves the plan
             row = self.run(links, rounds, [self.options.model])
             for link in links:
                 link.unlink()
@@ -119,8 +120,6 @@ class Bench:
         wanted = options.only.split(",") if options.only else [case[0] for case in CASES]
         cases = [case for case in CASES if case[0] in wanted]
         gpu = options.device != "cpu"
-        if cases and self.run([options.clips / cases[0][1]], 1, [options.model]) is None:  # leaves the plan
-            return []
         if gpu:
             self.measure_ceilings(cases)
         rows = list(self.file_rows(cases))
