@@ -15,9 +15,15 @@
 namespace peregrine::output {
 namespace {
 
-constexpr int kColumns = 4;
 constexpr std::size_t kCells = 12;
 constexpr int kCellWidth = 480;
+
+// Three to five, with the fewest cells left empty.
+int columns_for(int count) {
+  if (count <= 3) return count;
+  const auto left_empty = [count](int columns) { return (columns - count % columns) % columns; };
+  return std::min({4, 3, 5}, [&](int a, int b) { return left_empty(a) < left_empty(b); });
+}
 
 // A 4:2:0 picture of its own memory; sides are even.
 struct Picture {
@@ -95,11 +101,12 @@ class ContactSheetSink final : public Sink {
     if (cells_.empty()) return;
     const Frame& first = cells_.front();
     const int count = static_cast<int>(cells_.size());
-    const Picture sheet(kCellWidth * std::min(kColumns, count),
-                        first.info.height * ((count + kColumns - 1) / kColumns));
+    const int columns = columns_for(count);
+    const Picture sheet(kCellWidth * columns,
+                        first.info.height * ((count + columns - 1) / columns));
     for (int i = 0; i < count; ++i) {
-      sheet.paste(cells_[static_cast<std::size_t>(i)], i % kColumns * kCellWidth,
-                  i / kColumns * first.info.height);
+      sheet.paste(cells_[static_cast<std::size_t>(i)], i % columns * kCellWidth,
+                  i / columns * first.info.height);
     }
     write_png(path_, sheet.frame(first));
     done_ = true;
