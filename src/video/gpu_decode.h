@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <shared_mutex>
 #include <string>
 
 #include "video/libav.h"
@@ -19,12 +21,10 @@ class GpuDecode {
   /// A reference for `AVCodecContext::hw_device_ctx`.
   virtual AVBufferRef* device() const = 0;
   /// Called by the decoder's `get_format`, when it knows the stream and is about to make its
-  /// surfaces: asks for as many as NVDEC allows, up to the frames that may be held outside. The
-  /// calls of libav that make a decoder, and the one that frees it, must lie between `open_gate`
-  /// and `close_gate`: they wait for the whole GPU, which must not meet a capture.
+  /// surfaces: asks for as many as NVDEC allows, up to the frames that may be held outside.
   virtual void plan_surfaces(AVCodecContext& decoder) = 0;
-  virtual void open_gate() = 0;
-  virtual void close_gate() = 0;
+  /// To be held while libav makes or frees the decoder: see `cuda::no_capture`.
+  virtual std::shared_lock<std::shared_mutex> no_capture() const = 0;
   /// The frame around a decoded surface, where it lies: NV12 or P010, planar 4:4:4. Its `ready` is
   /// an event behind the driver's last work; letting go of its storage gives the surface back to
   /// the decoder, so readers' work must be done by then. When all surfaces that the decoder can

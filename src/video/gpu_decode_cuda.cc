@@ -167,10 +167,7 @@ class CudaDecode final : public GpuDecode {
     surfaces_ = decoder.extra_hw_frames + kSpare - 1;
   }
 
-  void open_gate() override { gate_ = cuda::no_capture(); }
-  void close_gate() override {
-    if (gate_) gate_.unlock();
-  }
+  std::shared_lock<std::shared_mutex> no_capture() const override { return cuda::no_capture(); }
 
   Frame wrap(AvFrame decoded, const Orientation& turn) override {
     CUDA_CHECK(cudaSetDevice(gpu_));
@@ -292,7 +289,6 @@ class CudaDecode final : public GpuDecode {
   std::size_t prepared_bytes_ = 0;
   Reservation reservation_;
   std::deque<Copied> copied_;
-  std::shared_lock<std::shared_mutex> gate_;
   std::shared_ptr<FinishLine> finish_;
   AvBuffer device_;
 };

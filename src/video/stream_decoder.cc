@@ -95,9 +95,9 @@ void StreamDecoder::start(const AVCodec& codec) {
 }
 
 void StreamDecoder::close() {
-  if (gpu_) gpu_->open_gate();
+  if (gpu_) gate_ = gpu_->no_capture();
   context_.reset();
-  if (gpu_) gpu_->close_gate();
+  gate_ = {};
 }
 
 // Asked once the stream's headers are read, and again without NVDEC's format when NVDEC refused it.
@@ -106,7 +106,7 @@ AVPixelFormat StreamDecoder::choose_format(AVCodecContext* context, const AVPixe
   for (const AVPixelFormat* each = offered; *each != AV_PIX_FMT_NONE; ++each) {
     if (*each != AV_PIX_FMT_CUDA) continue;
     decoder.gpu_->plan_surfaces(*context);
-    decoder.gpu_->open_gate();  // what comes next makes the decoder; who called libav closes it
+    decoder.gate_ = decoder.gpu_->no_capture();  // what comes next makes NVDEC's decoder
     return *each;
   }
   decoder.gpu_refused_ = true;  // `receive` leaves the GPU or says why it may not
@@ -157,10 +157,8 @@ bool StreamDecoder::send(const AVPacket& packet) {
     waits_for_refresh_ = false;
   }
   const int result = avcodec_send_packet(context_.get(), &packet);
-  if (gpu_) {
-    gpu_->close_gate();
-    kBitstream.add(static_cast<std::size_t>(packet.size));
-  }
+  gate_ = {};
+  if (gpu_) kBitstream.add(static_cast<std::size_t>(packet.size));
   return result >= 0 || gpu_refused_;
 }
 
@@ -176,7 +174,7 @@ void StreamDecoder::drain() {
 
 StreamDecoder::Outcome StreamDecoder::receive(AVFrame& picture) {
   const int result = avcodec_receive_frame(context_.get(), &picture);
-  if (gpu_) gpu_->close_gate();
+  gate_ = {};
   if (const std::uint64_t size = refused_size_) {
     check_size(static_cast<int>(size >> 32), static_cast<int>(size & 0xffffffffU));
   }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <shared_mutex>
 #include <string>
 
 #include "video/gpu_decode.h"
@@ -69,9 +70,10 @@ class StreamDecoder {
   const std::string name_;
   const SourceOptions options_;
   const bool low_delay_;
-  AvParameters parameters_;         // of the stream
-  AVRational time_base_;            // of its packets
-  std::shared_ptr<GpuDecode> gpu_;  // before context_, which uses it
+  AvParameters parameters_;                   // of the stream
+  AVRational time_base_;                      // of its packets
+  std::shared_ptr<GpuDecode> gpu_;            // before context_, which uses it
+  std::shared_lock<std::shared_mutex> gate_;  // from `choose_format` until libav returns
   AvCodec context_;
   bool drained_ = false;
   bool gpu_refused_ = false;        // by the decoder, when it saw what the stream is
