@@ -7,9 +7,9 @@ usage: files_on_gpu.py --programs FOLDER --clips FOLDER --model M --out FOLDER [
 
 --programs has `peregrine` and `bench_video_nvdec`; --clips comes from tools/video/make_clips. Clips are read many times
 over (--loop), in strict mode, with ByteTrack and JSONL. Start-up is part of a run, a plan's build is not: a first,
-short run of each row leaves it in the cache. Ceilings are taken before and after all runs; the mean counts. With --crowd, also
-that video with --pose, --segment and --reid beside --model. Prints a table (Markdown), writes FOLDER/files-on-gpu.json.
-Exit 0: every run succeeded and answered every frame.
+short run of each row leaves it in the cache. Ceilings are taken before and after all runs; the mean counts. With
+--crowd, also that video with --pose, --segment and --reid beside --model. Prints a table (Markdown), writes
+FOLDER/files-on-gpu.json. Exit 0: every run succeeded and answered every frame.
 """
 import argparse
 import json
@@ -84,6 +84,11 @@ class Bench:
                 "cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "wall_seconds": round(time.monotonic() - start, 2),
                 "memory": memory and memory[1], "allocations_after_warm_up": steady and int(steady[1])}
 
+    def row(self, name, sources, rounds, models, reid=None):
+        """A run behind a short one, which leaves the plans."""
+        measured = self.run(sources, 1, models, reid) and self.run(sources, rounds, models, reid)
+        return {"name": name, "streams": len(sources), **(measured or {})}
+
     def copies(self, clip, count):
         """The file under so many names: each is a source of its own."""
         links = [self.work / f"copy{i}-{clip}" for i in range(count)]
@@ -95,11 +100,9 @@ class Bench:
     def file_rows(self, cases):
         for name, clip, count, rounds in cases:
             links = self.copies(clip, count)
-            self.run(links, 1, [self.options.model])  # leaves the plan
-            row = self.run(links, rounds, [self.options.model])
+            yield {**self.row(name, links, rounds, [self.options.model]), "clip": clip}
             for link in links:
                 link.unlink()
-            yield {"name": name, "clip": clip, "streams": count, **(row or {})}
 
     def crowd_rows(self):
         options = self.options
@@ -111,9 +114,7 @@ class Bench:
         for name, models, reid in kinds:
             if name.endswith("ReID") and not reid:
                 continue
-            self.run([options.crowd], 1, models, reid)  # leaves the plans
-            yield {"name": name + ", " + pathlib.Path(options.crowd).name, "streams": 1,
-                   **(self.run([options.crowd], 8, models, reid) or {})}
+            yield self.row(f"{name}, {options.crowd.name}", [options.crowd], 8, models, reid)
 
     def table(self):
         options = self.options
