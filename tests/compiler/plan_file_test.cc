@@ -22,6 +22,7 @@
 #include "core/sha256.h"
 #include "peregrine/error.h"
 #include "testing/expect_error.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine::compiler {
 namespace {
@@ -36,14 +37,6 @@ constexpr std::size_t kHeaderDigest = kEntries + kSections * kEntrySize;
 
 class PlanFileTest : public ::testing::Test {
  protected:
-  PlanFileTest()
-      : folder_(fs::temp_directory_path() /
-                ("peregrine-plan-" + std::to_string(std::random_device{}()))) {
-    fs::create_directories(folder_);
-    path_ = (folder_ / "tiny.plan").string();
-  }
-  ~PlanFileTest() override { fs::remove_all(folder_); }
-
   std::string bytes() const {
     std::ifstream file(path_, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -55,8 +48,8 @@ class PlanFileTest : public ::testing::Test {
     expect_error(code, parts, [this] { read_plan(path_); });
   }
 
-  fs::path folder_;
-  std::string path_;
+  const testing::TemporaryFolder folder_;
+  const std::string path_ = folder_ / "tiny.plan";
 };
 
 template <typename T>
@@ -112,7 +105,7 @@ TEST_F(PlanFileTest, ReadsWhatWasWritten) {
   EXPECT_EQ(step.epilogue.activation_attributes.get_float("beta", 0), 6);
   EXPECT_EQ(step.outputs[0].value, "y");
   EXPECT_EQ(read.metadata.at("task"), "embed");
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1) << "a partial file was left";
+  EXPECT_EQ(folder_.names().size(), 1U) << "a partial file was left";
 }
 
 TEST_F(PlanFileTest, SummaryLeavesTheWeightsUnread) {
@@ -136,8 +129,8 @@ TEST_F(PlanFileTest, TellsModelAndTaskLikeAnOnnxFile) {
   EXPECT_EQ(info.inputs.at(0).shape, (Shape{-1, 3, 8, 8}));
   EXPECT_EQ(info.metadata.at("task"), "embed");
   fs::copy(path_, folder_ / "other.bin");
-  EXPECT_TRUE(is_plan_file((folder_ / "other.bin").string()));
-  EXPECT_FALSE(is_plan_file((folder_ / "absent.onnx").string()));
+  EXPECT_TRUE(is_plan_file(folder_ / "other.bin"));
+  EXPECT_FALSE(is_plan_file(folder_ / "absent.onnx"));
 }
 
 TEST_F(PlanFileTest, RefusesInOneLineWithTheWayOut) {
@@ -176,7 +169,7 @@ TEST_F(PlanFileTest, RefusesInOneLineWithTheWayOut) {
 }
 
 TEST_F(PlanFileTest, CannotBeWrittenWhereThereIsNoFolder) {
-  const std::string path = (folder_ / "absent" / "x.plan").string();
+  const std::string path = folder_ / "absent/x.plan";
   expect_error(ErrorCode::kOutput, {path, "No such file"}, [&] { write_plan(fake_plan(), path); });
 }
 

@@ -7,10 +7,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <functional>
-#include <random>
 
 #include <gtest/gtest.h>
 
@@ -18,29 +16,20 @@
 #include "compiler/plan_cache.h"
 #include "compiler/plan_file.h"
 #include "core/cache_folder.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine::compiler {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::fake_identity;
 using testing::fake_plan;
 
 class CacheTest : public ::testing::Test {
  protected:
-  CacheTest()
-      : folder_(fs::temp_directory_path() /
-                ("peregrine-cache-" + std::to_string(std::random_device{}()))) {
-    fs::create_directories(folder_);
-    path_ = (folder_ / "tactics.txt").string();
-    setenv("XDG_CACHE_HOME", (folder_ / "xdg").c_str(), 1);
-  }
-  ~CacheTest() override {
-    unsetenv("XDG_CACHE_HOME");
-    fs::remove_all(folder_);
-  }
-  fs::path folder_;
-  std::string path_;
+  CacheTest() { setenv("XDG_CACHE_HOME", (folder_ / "xdg").c_str(), 1); }
+  ~CacheTest() override { unsetenv("XDG_CACHE_HOME"); }
+  const testing::TemporaryFolder folder_;
+  const std::string path_ = folder_ / "tactics.txt";
 };
 
 TEST(TacticKey, DependsOnWhatTimeDependsOn) {
@@ -147,7 +136,7 @@ TEST_F(CacheTest, WithoutAFolderNothingIsKept) {
 
 TEST_F(CacheTest, FolderIsThisUsersAlone) {
   const std::string folder = cache_folder();
-  EXPECT_EQ(folder, (folder_ / "xdg" / "peregrine").string());
+  EXPECT_EQ(folder, folder_ / "xdg/peregrine");
   struct stat status {};
   ASSERT_EQ(stat(folder.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/machine.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
+
+#include "testing/temporary_folder.h"
 
 namespace peregrine {
 namespace {
@@ -17,20 +17,16 @@ namespace fs = std::filesystem;
 class MachineTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    root_ = fs::temp_directory_path() /
-            ("peregrine_machine_" + std::to_string(getpid()) + test->name());
     put("proc/cpuinfo", "processor\t: 0\nmodel name\t: Test CPU 9000\nflags\t\t: fpu avx2 fma\n");
     put("proc/meminfo", "MemTotal:       8388608 kB\nMemAvailable:    4194304 kB\n");
   }
-  void TearDown() override { fs::remove_all(root_); }
   void put(const std::string& path, const std::string& content) {
-    fs::create_directories((root_ / path).parent_path());
+    fs::create_directories(fs::path(root_ / path).parent_path());
     std::ofstream(root_ / path) << content;
   }
-  HostResources probe() const { return probe_host(root_.string()); }
+  HostResources probe() const { return probe_host(root_.path().string()); }
 
-  fs::path root_;
+  const testing::TemporaryFolder root_;
 };
 
 TEST_F(MachineTest, ReadsProcessorAndMemory) {
@@ -75,7 +71,7 @@ TEST_F(MachineTest, NoLimitAndNoFilesAreNoLimit) {
   put("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
   put("sys/fs/cgroup/memory.max", "max\n");
   EXPECT_EQ(probe().memory_bytes, std::int64_t{8} << 30);
-  const HostResources nothing = probe_host((root_ / "empty").string());
+  const HostResources nothing = probe_host(root_ / "empty");
   EXPECT_EQ(nothing.cpu_model, "unknown");
   EXPECT_EQ(nothing.memory_bytes, 0);
   EXPECT_GE(nothing.cores, 1);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/settings.h"
 
-#include <unistd.h>
-
-#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -13,29 +10,24 @@
 #include "core/profiles.h"
 #include "core/settings_keys.h"
 #include "testing/expect_error.h"
+#include "testing/temporary_folder.h"
 #include "track/tracker.h"
 
 namespace peregrine {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::expect_error;
 
 class SettingsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ =
-        fs::temp_directory_path() / fmt::format("peregrine_settings_{}_{}", getpid(), test->name());
-    fs::create_directories(folder_);
     inputs_.machine.host.cores = 16;
     inputs_.machine.host.memory_bytes = std::int64_t{64} << 30;
     inputs_.machine.gpu.problem = "no NVIDIA driver";
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   std::string write(const std::string& toml) {
-    const std::string path = (folder_ / "peregrine.toml").string();
+    const std::string path = folder_ / "peregrine.toml";
     std::ofstream(path) << toml;
     inputs_.file = path;
     return path;
@@ -50,7 +42,7 @@ class SettingsTest : public ::testing::Test {
     expect_error(ErrorCode::kInvalidConfig, parts, [this] { resolve(inputs_); });
   }
 
-  fs::path folder_;
+  const testing::TemporaryFolder folder_;
   SettingsInputs inputs_;
 };
 
@@ -141,12 +133,12 @@ TEST_F(SettingsTest, ABrokenFileIsRefusedWithItsLine) {
   expect_refused({":1", "date"});
   write("inference.classes = [[1]]\n");
   expect_refused({"cannot hold lists"});
-  inputs_.file = (folder_ / "absent.toml").string();
+  inputs_.file = folder_ / "absent.toml";
   expect_refused({"absent.toml' does not exist", "config init"});
 }
 
 TEST_F(SettingsTest, FindsTheFileInOrder) {
-  const std::string first = (folder_ / "first.toml").string();
+  const std::string first = folder_ / "first.toml";
   const std::string second = write("inference.batch = 7\n");
   inputs_.file.clear();
   inputs_.default_files = {first, second};
@@ -205,7 +197,7 @@ TEST_F(SettingsTest, ModelsHaveSwitches) {
   std::vector<ModelSettings> run = models_to_run(settings, {});
   ASSERT_EQ(run.size(), 1u);
   EXPECT_EQ(run[0].name, "yolo11n");
-  EXPECT_EQ(run[0].path, (folder_ / "yolo11n.onnx").string()) << "beside the file that names it";
+  EXPECT_EQ(run[0].path, folder_ / "yolo11n.onnx") << "beside the file that names it";
   EXPECT_EQ(run[0].task, "auto");
   EXPECT_FALSE(*run[0].tracking);
   EXPECT_FALSE(*run[0].embeddings);

@@ -3,7 +3,6 @@
 #include "engine/openvino/openvino_engine.h"
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -12,6 +11,7 @@
 
 #include "testing/expect_error.h"
 #include "testing/shared_data.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine::engine {
 namespace {
@@ -228,9 +228,8 @@ TEST(OpenVinoEngine, RefusesWhatItCannotRunAndSaysWhy) {
 }
 
 TEST(OpenVinoEngine, RefusesGarbageAndTruncatedFiles) {
-  const auto folder = std::filesystem::temp_directory_path() / "peregrine_engine_test";
-  std::filesystem::create_directories(folder);
-  const std::string path = (folder / "broken.onnx").string();
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "broken.onnx";
   std::ifstream whole(data("tiny.onnx"), std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(whole), {}};
   for (const std::string& content :
@@ -239,7 +238,6 @@ TEST(OpenVinoEngine, RefusesGarbageAndTruncatedFiles) {
     expect_error(ErrorCode::kModelInvalid, {"broken.onnx", "not a usable ONNX file"},
                  [&] { make_openvino_engine(path, {}); });
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "eval/report.h"
 #include "testing/expect_error.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine::eval {
 namespace {
@@ -121,7 +122,8 @@ TEST(Eval, RecordingsOfOtherVideosAreErrors) {
 TEST(Eval, BrokenFilesNameTheLine) {
   testing::expect_error(ErrorCode::kInputNotFound, {"/nowhere.jsonl"},
                         [] { read_recording("/nowhere.jsonl"); });
-  const std::string path = ::testing::TempDir() + "broken.jsonl";
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "broken.jsonl";
   std::ofstream(path) << "{\"frame\":0,\"width\":4,\"height\":4,\"detections\":[]}\n{\"frame\":\n";
   testing::expect_error(ErrorCode::kInputCorrupt, {"broken.jsonl", "line 2"},
                         [&] { read_recording(path); });

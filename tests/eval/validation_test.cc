@@ -4,10 +4,8 @@
 
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <limits>
-#include <random>
 
 #include <gtest/gtest.h>
 
@@ -17,6 +15,7 @@
 #include "model/reference/interpreter.h"
 #include "model/shape_inference.h"
 #include "testing/expect_error.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine::eval {
 namespace {
@@ -284,19 +283,15 @@ TEST(ModelInputs, NoiseIsTheSameForTheSameSeed) {
 
 class BisectTest : public ::testing::Test {
  protected:
-  BisectTest()
-      : path_(std::filesystem::temp_directory_path() /
-              ("bisect-" + std::to_string(std::random_device{}()) + ".onnx")) {
-    std::ofstream(path_, std::ios::binary) << small_model().bytes();
-  }
-  ~BisectTest() override { std::filesystem::remove(path_); }
+  BisectTest() { std::ofstream(path_, std::ios::binary) << small_model().bytes(); }
   Bisection bisect_with(const std::string& wrong, float by) {
-    const FakeGpu plan(model::read_onnx(path_.string()), wrong, by);
+    const FakeGpu plan(model::read_onnx(path_), wrong, by);
     ModelInputs inputs(plan.inputs(), 3, 1);
     inputs.next(1);
-    return bisect(plan, path_.string(), inputs.views(), 1e-3);
+    return bisect(plan, path_, inputs.views(), 1e-3);
   }
-  std::filesystem::path path_;
+  const testing::TemporaryFolder folder_;
+  const std::string path_ = folder_ / "small.onnx";
 };
 
 TEST_F(BisectTest, NamesTheFirstNodeThatIsWrong) {

@@ -14,6 +14,7 @@
 #include "peregrine/error.h"
 #include "peregrine/task.h"
 #include "testing/expect_error.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine {
 namespace {
@@ -253,15 +254,12 @@ TEST(OnnxReader, ChecksSizesBeforeItAllocates) {
 class ExternalData : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / "peregrine_external_data";
-    fs::remove_all(folder_);
-    fs::create_directories(folder_ / "model" / "inner");
-    write(folder_ / "model" / "w.bin", std::string(24, '\0'));
+    fs::create_directories(folder_ / "model/inner");
+    write(folder_ / "model/w.bin", std::string(24, '\0'));
     write(folder_ / "secret.bin", std::string(24, '\0'));
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
-  static void write(const fs::path& path, const std::string& bytes) {
+  static void write(const std::string& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary) << bytes;
   }
 
@@ -280,17 +278,17 @@ class ExternalData : public ::testing::Test {
       entry.set_key(key);
       entry.set_value(value);
     }
-    const fs::path path = folder_ / "model" / "m.onnx";
+    const std::string path = folder_ / "model/m.onnx";
     write(path, model.bytes());
     try {
-      return to_string(model::read_onnx(path.string()).find_value("w")->shape);
+      return to_string(model::read_onnx(path).find_value("w")->shape);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kModelInvalid);
       return error.what();
     }
   }
 
-  fs::path folder_;
+  const testing::TemporaryFolder folder_;
 };
 
 TEST_F(ExternalData, StaysInTheModelsFolder) {
@@ -299,24 +297,24 @@ TEST_F(ExternalData, StaysInTheModelsFolder) {
   EXPECT_NE(read("../secret.bin").find("leaves the model's folder with '..'"), std::string::npos);
   EXPECT_NE(read("/etc/passwd").find("is an absolute path"), std::string::npos);
   EXPECT_NE(read("gone.bin").find("does not exist beside the model"), std::string::npos);
-  fs::create_symlink(folder_ / "secret.bin", folder_ / "model" / "link.bin");
+  fs::create_symlink(folder_ / "secret.bin", folder_ / "model/link.bin");
   EXPECT_NE(read("link.bin").find("is a symbolic link out of the model's folder"),
             std::string::npos);
-  fs::create_directory_symlink(folder_, folder_ / "model" / "up");
+  fs::create_directory_symlink(folder_.path(), folder_ / "model/up");
   EXPECT_NE(read("up/secret.bin").find("is a symbolic link out"), std::string::npos);
   EXPECT_NE(read("inner").find("is not a regular file"), std::string::npos);
 }
 
 TEST_F(ExternalData, IsPartOfTheDigest) {
   EXPECT_EQ(read("w.bin"), "[4]");
-  const std::string model = (folder_ / "model" / "m.onnx").string();
+  const std::string model = folder_ / "model/m.onnx";
   const std::string before = model::model_digest(model);
   EXPECT_EQ(before.size(), 64);
   EXPECT_EQ(model::model_digest(model), before);
-  write(folder_ / "model" / "w.bin", std::string(8, '\0') + std::string(16, '\x3f'));
+  write(folder_ / "model/w.bin", std::string(8, '\0') + std::string(16, '\x3f'));
   EXPECT_NE(model::model_digest(model), before);
 
-  const std::string plain = (folder_ / "plain.onnx").string();
+  const std::string plain = folder_ / "plain.onnx";
   write(plain, "its digest is that of its bytes");
   EXPECT_EQ(model::model_digest(plain), to_hex(sha256("its digest is that of its bytes")));
 }
@@ -330,12 +328,12 @@ TEST_F(ExternalData, ChecksOffsetAndLength) {
 }
 
 TEST(ModelInfo, IsReadWithoutKnowingTheOps) {
-  const fs::path path = fs::path(::testing::TempDir()) / "peregrine_info.onnx";
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "info.onnx";
   ModelBuilder model;
   model.input("images", {-1, 3, 640, 640}).node("Mystery", {"images"}, {"out"}).output("out");
   std::ofstream(path, std::ios::binary) << model.bytes();
-  const ModelInfo info = read_model_info(path.string());
-  fs::remove(path);
+  const ModelInfo info = read_model_info(path);
   ASSERT_EQ(info.inputs.size(), 1U);
   EXPECT_EQ(info.inputs[0].shape, (Shape{-1, 3, 640, 640}));
   EXPECT_EQ(info.outputs[0].name, "out");

@@ -12,32 +12,23 @@
 #include "output/canvas.h"
 #include "output/sink.h"
 #include "peregrine/error.h"
-#include "temporary_folder.h"
 #include "test_picture.h"
+#include "video/clips.h"
 
 namespace peregrine::output {
 namespace {
 
+using peregrine::testing::shell;
+using peregrine::testing::TemporaryFolder;
+
 constexpr int kWidth = 320, kHeight = 180;
 constexpr int kGrey = 40;
-
-std::string output_of(const std::string& command) {
-  std::string output;
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return output;
-  char buffer[65536];
-  for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) {
-    output.append(buffer, got);
-  }
-  pclose(pipe);
-  return output;
-}
 
 // Presentation times in seconds.
 std::vector<double> times_in(const std::string& path) {
   std::istringstream lines(
-      output_of("ffprobe -v error -select_streams v -show_entries packet=pts_time -of csv=p=0 '" +
-                path + "'"));
+      shell("ffprobe -v error -select_streams v -show_entries packet=pts_time -of csv=p=0 '" +
+            path + "'"));
   std::vector<double> times;
   for (std::string line; std::getline(lines, line);) times.push_back(std::stod(line));
   std::sort(times.begin(), times.end());  // packets come in decoding order
@@ -46,8 +37,7 @@ std::vector<double> times_in(const std::string& path) {
 
 // Luma of all frames, one after the other.
 std::string luma_of(const std::string& path) {
-  return output_of("ffmpeg -v quiet -i '" + path +
-                   "' -vsync passthrough -f rawvideo -pix_fmt gray -");
+  return shell("ffmpeg -v quiet -i '" + path + "' -vsync passthrough -f rawvideo -pix_fmt gray -");
 }
 
 StreamInfo stream_info(int stream) {
@@ -76,7 +66,7 @@ void write_frame(Sink& sink, int stream, std::int64_t pts, int width = kWidth,
 
 TEST(AnnotatedVideoSink, WritesAVideoThatOthersRead) {
   const TemporaryFolder folder;
-  const auto sink = make_annotated_video_sink(folder.file("a.mp4"), {{"car"}});
+  const auto sink = make_annotated_video_sink(folder / "a.mp4", {{"car"}});
   EXPECT_TRUE(sink->wants_picture());
   sink->open_stream(stream_info(0));
   const std::vector<std::int64_t> pts = {5000, 5040, 5080, 5200, 5210, 6000};  // frames vary
@@ -85,14 +75,14 @@ TEST(AnnotatedVideoSink, WritesAVideoThatOthersRead) {
   sink->close_stream(0);
   sink->finish();
   EXPECT_EQ(folder.names(), std::set<std::string>{"a.mp4"});
-  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder.file("a.mp4")});
+  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder / "a.mp4"});
 
-  const std::vector<double> times = times_in(folder.file("a.mp4"));
+  const std::vector<double> times = times_in(folder / "a.mp4");
   ASSERT_EQ(times.size(), pts.size());
   for (std::size_t i = 0; i < pts.size(); ++i) {
     EXPECT_NEAR(times[i] - times[0], static_cast<double>(pts[i] - pts[0]) / 1000, 1e-3);
   }
-  const std::string luma = luma_of(folder.file("a.mp4"));
+  const std::string luma = luma_of(folder / "a.mp4");
   constexpr std::size_t kFrame = std::size_t{kWidth} * kHeight;
   ASSERT_EQ(luma.size(), pts.size() * kFrame);
   const auto luma_at = [&](std::size_t frame, int x, int y) {
@@ -108,7 +98,7 @@ TEST(AnnotatedVideoSink, WritesAVideoThatOthersRead) {
 
 TEST(AnnotatedVideoSink, SeveralStreamsBecomeSeveralFilesAndNoneWithoutAPicture) {
   const TemporaryFolder folder;
-  const auto sink = make_annotated_video_sink(folder.file("a.mp4"), {});
+  const auto sink = make_annotated_video_sink(folder / "a.mp4", {});
   for (int stream = 0; stream < 3; ++stream) sink->open_stream(stream_info(stream));
   for (int i = 0; i < 5; ++i) {
     write_frame(*sink, 0, 40 * i);
@@ -116,37 +106,36 @@ TEST(AnnotatedVideoSink, SeveralStreamsBecomeSeveralFilesAndNoneWithoutAPicture)
   }
   sink->finish();
   EXPECT_EQ(folder.names(), (std::set<std::string>{"a-0.mp4", "a-2.mp4"}));
-  EXPECT_EQ(sink->paths(),
-            (std::vector<std::string>{folder.file("a-0.mp4"), folder.file("a-2.mp4")}));
-  EXPECT_EQ(times_in(folder.file("a-2.mp4")).size(), 5u);
+  EXPECT_EQ(sink->paths(), (std::vector<std::string>{folder / "a-0.mp4", folder / "a-2.mp4"}));
+  EXPECT_EQ(times_in(folder / "a-2.mp4").size(), 5u);
 }
 
 TEST(AnnotatedVideoSink, AChangeOfResolutionGoesOnInTheFirstSize) {
   const TemporaryFolder folder;
-  const auto sink = make_annotated_video_sink(folder.file("a.mp4"), {});
+  const auto sink = make_annotated_video_sink(folder / "a.mp4", {});
   sink->open_stream(stream_info(0));
   for (int i = 0; i < 5; ++i) write_frame(*sink, 0, 40 * i);
   for (int i = 5; i < 10; ++i) write_frame(*sink, 0, 40 * i, 640, 480);
   sink->finish();
-  EXPECT_EQ(luma_of(folder.file("a.mp4")).size(), std::size_t{10} * kWidth * kHeight);
+  EXPECT_EQ(luma_of(folder / "a.mp4").size(), std::size_t{10} * kWidth * kHeight);
 }
 
 TEST(AnnotatedVideoSink, WhatAKilledRunLeavesPlays) {
   const TemporaryFolder folder;
-  const auto sink = make_annotated_video_sink(folder.file("a.mp4"), {});
+  const auto sink = make_annotated_video_sink(folder / "a.mp4", {});
   sink->open_stream(stream_info(0));
   for (int i = 0; i < 200; ++i) write_frame(*sink, 0, 40 * i);
   ASSERT_EQ(folder.names().size(), 1u);
   const std::string partial = *folder.names().begin();
   EXPECT_TRUE(partial.starts_with("a-0.partial-") && partial.ends_with(".mp4")) << partial;
   // Copied while the sink still holds it: as much as a kill would leave.
-  std::filesystem::copy_file(folder.file(partial), folder.file("left.mp4"));
-  EXPECT_GT(times_in(folder.file("left.mp4")).size(), 40u);
+  std::filesystem::copy_file(folder / partial, folder / "left.mp4");
+  EXPECT_GT(times_in(folder / "left.mp4").size(), 40u);
 }
 
 TEST(AnnotatedVideoSink, AStreamThatFailedIsNotTakenForComplete) {
   const TemporaryFolder folder;
-  const auto sink = make_annotated_video_sink(folder.file("a.mp4"), {});
+  const auto sink = make_annotated_video_sink(folder / "a.mp4", {});
   sink->open_stream(stream_info(0));
   sink->open_stream(stream_info(1));
   write_frame(*sink, 0, 0);
@@ -160,7 +149,7 @@ TEST(AnnotatedVideoSink, AStreamThatFailedIsNotTakenForComplete) {
   EXPECT_TRUE(folder.names().contains("a-1.mp4"));
   EXPECT_FALSE(folder.names().contains("a-0.mp4"));
   EXPECT_EQ(folder.names().size(), 2u) << "the temporary stays";
-  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder.file("a-1.mp4")});
+  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder / "a-1.mp4"});
 }
 
 TEST(AnnotatedVideoSink, UnwritablePlacesShowAtOnce) {

@@ -14,11 +14,14 @@
 #include "output/png.h"
 #include "output/sink.h"
 #include "peregrine/error.h"
-#include "temporary_folder.h"
 #include "test_picture.h"
+#include "video/clips.h"
 
 namespace peregrine::output {
 namespace {
+
+using peregrine::testing::contents;
+using peregrine::testing::TemporaryFolder;
 
 DepthMap sized(int width, int height) {
   DepthMap map;
@@ -85,7 +88,7 @@ std::uint32_t word_at(const std::string& bytes, std::size_t at) {
 
 /// A 16-bit grey PNG of one IDAT whose rows are all filtered by "Sub", read chunk by chunk.
 std::vector<int> read_png16(const std::string& path, int& width, int& height) {
-  const std::string file = content_of(path);
+  const std::string file = contents(path);
   EXPECT_EQ(file.substr(0, 8), "\x89PNG\r\n\x1a\n");
   std::string header, data;
   std::vector<std::string> types;
@@ -133,7 +136,7 @@ FrameResult depth_result(DepthMap map) {
 
 TEST(DepthSink, WritesSixteenBitsOfThePicturesAspect) {
   const TemporaryFolder folder;
-  const std::string depth = folder.file("new/depth");
+  const std::string depth = folder / "new/depth";
   const auto sink = make_depth_sink(depth);
   EXPECT_TRUE(sink->paths().empty());
   sink->open_stream({.stream = 2, .source = "street.mp4"});
@@ -185,12 +188,12 @@ TEST(JsonlSink, DepthIsRangeMedianAndFile) {
   FrameResult result = depth_result(
       {.width = 3, .height = 1, .values = {1.25f, 9.5f, 3}, .min = 1.25f, .max = 9.5f});
   for (const std::string& depth : {std::string(), std::string("maps")}) {
-    const auto sink = make_jsonl_sink(folder.file("a.jsonl"), {}, depth);
+    const auto sink = make_jsonl_sink(folder / "a.jsonl", {}, depth);
     sink->open_stream({.stream = 2, .source = "street.mp4"});
     sink->write(result, {});
     sink->finish();
     const std::string named = depth.empty() ? "" : R"(,"file":"maps/2-1234567.png")";
-    EXPECT_EQ(content_of(folder.file("a.jsonl")),
+    EXPECT_EQ(contents(folder / "a.jsonl"),
               R"({"schema":1,"source":"street.mp4","stream":2,"frame":1234567,"pts":0,"width":90,)"
               R"("height":30,"depth":{"min":1.25,"max":9.5,"median":3)" +
                   named + "}}\n");

@@ -11,10 +11,13 @@
 #include <gtest/gtest.h>
 
 #include "peregrine/error.h"
-#include "temporary_folder.h"
+#include "video/clips.h"
 
 namespace peregrine::output {
 namespace {
+
+using peregrine::testing::contents;
+using peregrine::testing::TemporaryFolder;
 
 std::string output_error_of(const std::function<void()>& action) {
   try {
@@ -28,12 +31,12 @@ std::string output_error_of(const std::function<void()>& action) {
 
 TEST(OutputFile, WhatIsWrittenIsThereBeforeTheFileIsClosed) {
   const TemporaryFolder folder;
-  OutputFile file(folder.file("a.txt"));
+  OutputFile file(folder / "a.txt");
   file.write("one\n");
-  EXPECT_EQ(content_of(file.path()), "one\n");
+  EXPECT_EQ(contents(file.path()), "one\n");
   file.write("two\n");
   file.close();
-  EXPECT_EQ(content_of(file.path()), "one\ntwo\n");
+  EXPECT_EQ(contents(file.path()), "one\ntwo\n");
 }
 
 TEST(OutputFile, AFullDiskIsNamed) {
@@ -56,7 +59,7 @@ TEST(OutputFile, ALineThatDoesNotFitIsTakenBack) {
   const rlimit small{20, before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
   std::string first, second;
-  const std::string path = folder.file("a.jsonl");
+  const std::string path = folder / "a.jsonl";
   {
     OutputFile file(path);
     first = output_error_of([&] { file.write("123456789\n"); });
@@ -66,7 +69,7 @@ TEST(OutputFile, ALineThatDoesNotFitIsTakenBack) {
   std::signal(SIGXFSZ, handler);
   EXPECT_EQ(first, "no error");
   EXPECT_EQ(second, "cannot write '" + path + "': File too large");
-  EXPECT_EQ(content_of(path), "123456789\n");
+  EXPECT_EQ(contents(path), "123456789\n");
 }
 
 TEST(OutputFile, AReaderThatLeavesIsAnErrorNotASignal) {
@@ -89,12 +92,12 @@ TEST(OutputFile, AReaderThatLeavesIsAnErrorNotASignal) {
 
 TEST(OutputFile, UnwritablePlacesSayWhatToDo) {
   const TemporaryFolder folder;
-  const std::string missing = folder.file("no/such/a.txt");
+  const std::string missing = folder / "no/such/a.txt";
   EXPECT_EQ(output_error_of([&] { OutputFile file(missing); }),
-            "cannot write '" + missing + "': folder '" + folder.file("no/such") +
+            "cannot write '" + missing + "': folder '" + folder / "no/such" +
                 "' does not exist; create it first");
-  EXPECT_EQ(output_error_of([&] { OutputFile file(folder.file(".")); }),
-            "cannot write '" + folder.file(".") + "': Is a directory");
+  EXPECT_EQ(output_error_of([&] { OutputFile file(folder / "."); }),
+            "cannot write '" + folder / "." + "': Is a directory");
   EXPECT_EQ(describe_write_error("a.txt", EACCES),
             "cannot write 'a.txt': Permission denied; choose a folder that you may write to");
 }
@@ -118,9 +121,9 @@ TEST(OutputPaths, DevicesAndStandardOutputAreWrittenInPlace) {
 
 TEST(OutputPaths, ARenameThatFailsNamesBothFiles) {
   const TemporaryFolder folder;
-  const std::string partial = folder.file("a.partial");
+  const std::string partial = folder / "a.partial";
   OutputFile(partial).write("x");
-  const std::string target = folder.file("occupied");
+  const std::string target = folder / "occupied";
   std::filesystem::create_directories(target + "/by a folder");
   EXPECT_EQ(
       output_error_of([&] { rename_into_place(partial, target); }),

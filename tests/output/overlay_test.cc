@@ -10,11 +10,13 @@
 
 #include "output/png.h"
 #include "peregrine/error.h"
-#include "temporary_folder.h"
 #include "test_picture.h"
+#include "video/clips.h"
 
 namespace peregrine::output {
 namespace {
+
+using peregrine::testing::TemporaryFolder;
 
 constexpr int kGrey = 110;
 
@@ -155,9 +157,9 @@ TEST(Overlay, NonsenseIsNotDrawn) {
 TEST(Png, HoldsTheColorsOfThePicture) {
   const TemporaryFolder folder;
   Frame picture = plain_picture(9, 5, PixelFormat::kYuv420p, 63, 102, 240);  // BT.709 red
-  write_png(folder.file("a.png"), picture);
+  write_png(folder / "a.png", picture);
   EXPECT_EQ(folder.names(), std::set<std::string>{"a.png"});
-  cairo_surface_t* surface = cairo_image_surface_create_from_png(folder.file("a.png").c_str());
+  cairo_surface_t* surface = cairo_image_surface_create_from_png((folder / "a.png").c_str());
   ASSERT_EQ(cairo_image_surface_get_width(surface), 9);
   ASSERT_EQ(cairo_image_surface_get_height(surface), 5);
   const unsigned char* pixel =

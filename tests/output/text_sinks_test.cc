@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSONL, MOT and COCO: the bytes they write, and how they behave with several streams and bad
 // disks.
+#include <fstream>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -10,10 +11,13 @@
 
 #include "output/sink.h"
 #include "peregrine/error.h"
-#include "temporary_folder.h"
+#include "video/clips.h"
 
 namespace peregrine::output {
 namespace {
+
+using peregrine::testing::contents;
+using peregrine::testing::TemporaryFolder;
 
 using nlohmann::json;
 
@@ -45,10 +49,10 @@ const std::vector<std::string> kLabels = {"person", "bi\"cycle", "car"};
 
 TEST(JsonlSink, WritesSchema1) {
   const TemporaryFolder folder;
-  const auto sink = make_jsonl_sink(folder.file("a.jsonl"), kLabels);
+  const auto sink = make_jsonl_sink(folder / "a.jsonl", kLabels);
   sink->open_stream(stream_info(0));
   sink->write(one_car(), {});
-  EXPECT_EQ(content_of(folder.file("a.jsonl")),
+  EXPECT_EQ(contents(folder / "a.jsonl"),
             R"({"schema":1,"source":"street.mp4","stream":0,"frame":12,"pts":0.48,"width":1920,)"
             R"("height":1080,"detections":[{"class":2,"label":"car","score":0.91,)"
             R"("box":[10.5,20,110.26,220.1]}]})"
@@ -56,12 +60,12 @@ TEST(JsonlSink, WritesSchema1) {
       << "under its final name, before it is finished";
   sink->finish();
   EXPECT_EQ(folder.names(), std::set<std::string>{"a.jsonl"});
-  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder.file("a.jsonl")});
+  EXPECT_EQ(sink->paths(), std::vector<std::string>{folder / "a.jsonl"});
 }
 
 TEST(JsonlSink, WritesEveryFieldInOrder) {
   const TemporaryFolder folder;
-  const auto sink = make_jsonl_sink(folder.file("a.jsonl"), kLabels);
+  const auto sink = make_jsonl_sink(folder / "a.jsonl", kLabels);
   sink->open_stream(stream_info(0));
   FrameResult result = one_car();
   Detections& found = result.detections;
@@ -73,7 +77,7 @@ TEST(JsonlSink, WritesEveryFieldInOrder) {
   found.embeddings = {0.6f, -0.8f};
   found.embedding_size = 2;
   sink->write(result, {});
-  EXPECT_EQ(content_of(folder.file("a.jsonl")),
+  EXPECT_EQ(contents(folder / "a.jsonl"),
             R"({"schema":1,"source":"street.mp4","stream":0,"frame":12,"pts":0.48,"width":1920,)"
             R"("height":1080,"detections":[{"class":2,"label":"car","score":0.91,)"
             R"("box":[10.5,20,110.26,220.1],"obb":[60,120,100,200.5,-0.7854],"track":7,)"
@@ -84,7 +88,7 @@ TEST(JsonlSink, WritesEveryFieldInOrder) {
 
 TEST(JsonlSink, LeavesOutWhatIsAbsent) {
   const TemporaryFolder folder;
-  const auto sink = make_jsonl_sink(folder.file("a.jsonl"), kLabels);
+  const auto sink = make_jsonl_sink(folder / "a.jsonl", kLabels);
   sink->open_stream(stream_info(0, "caf\xE9 \"1\".mp4"));
   sink->write(frame_result(0, 0), {});
   FrameResult untracked = one_car();
@@ -100,7 +104,7 @@ TEST(JsonlSink, LeavesOutWhatIsAbsent) {
   embedded.embedding = {1, 0};
   sink->write(embedded, {});
 
-  std::istringstream lines(content_of(folder.file("a.jsonl")));
+  std::istringstream lines(contents(folder / "a.jsonl"));
   std::string line;
   std::getline(lines, line);
   EXPECT_EQ(json::parse(line)["source"], "caf\xEF\xBF\xBD \"1\".mp4");
@@ -118,10 +122,10 @@ TEST(JsonlSink, LeavesOutWhatIsAbsent) {
 
 TEST(JsonlSink, GapsAreLinesOfTheirOwn) {
   const TemporaryFolder folder;
-  const auto sink = make_jsonl_sink(folder.file("a.jsonl"), {});
+  const auto sink = make_jsonl_sink(folder / "a.jsonl", {});
   sink->open_stream(stream_info(1, "rtsp://camera/1"));
   sink->write_gap({1, 12.48, 19.5, "connection lost"});
-  EXPECT_EQ(content_of(folder.file("a.jsonl")),
+  EXPECT_EQ(contents(folder / "a.jsonl"),
             R"({"schema":1,"source":"rtsp://camera/1","stream":1,)"
             R"("gap":{"from":12.48,"to":19.5,"reason":"connection lost"}})"
             "\n");
@@ -129,7 +133,7 @@ TEST(JsonlSink, GapsAreLinesOfTheirOwn) {
 
 TEST(JsonlSink, StreamsOfSeveralThreadsDoNotMixTheirLines) {
   const TemporaryFolder folder;
-  const auto sink = make_jsonl_sink(folder.file("a.jsonl"), kLabels);
+  const auto sink = make_jsonl_sink(folder / "a.jsonl", kLabels);
   constexpr int kStreams = 4, kFrames = 500;
   std::vector<std::thread> threads;
   for (int stream = 0; stream < kStreams; ++stream) {
@@ -141,7 +145,7 @@ TEST(JsonlSink, StreamsOfSeveralThreadsDoNotMixTheirLines) {
   }
   for (std::thread& thread : threads) thread.join();
   sink->finish();
-  std::istringstream lines(content_of(folder.file("a.jsonl")));
+  std::istringstream lines(contents(folder / "a.jsonl"));
   std::vector<std::int64_t> next(kStreams, 0);
   for (std::string line; std::getline(lines, line);) {
     const json parsed = json::parse(line);
@@ -154,7 +158,7 @@ TEST(JsonlSink, StreamsOfSeveralThreadsDoNotMixTheirLines) {
 
 TEST(MotSink, WritesTenColumnsOfTrackedObjects) {
   const TemporaryFolder folder;
-  const auto sink = make_mot_sink(folder.file("a.txt"));
+  const auto sink = make_mot_sink(folder / "a.txt");
   sink->open_stream(stream_info(0));
   FrameResult result = one_car(0, 0);
   Detections& found = result.detections;
@@ -170,7 +174,7 @@ TEST(MotSink, WritesTenColumnsOfTrackedObjects) {
   EXPECT_FALSE(folder.names().contains("a.txt")) << "not before it is complete";
   sink->close_stream(0);
   sink->finish();
-  EXPECT_EQ(content_of(folder.file("a.txt")),
+  EXPECT_EQ(contents(folder / "a.txt"),
             "1,7,10.5,20,99.76,200.1,0.91,-1,-1,-1\n"
             "5,-1,10.5,20,99.76,200.1,0.91,-1,-1,-1\n"
             "5,-1,1,2,2,2,0.5,-1,-1,-1\n");
@@ -179,7 +183,7 @@ TEST(MotSink, WritesTenColumnsOfTrackedObjects) {
 
 TEST(MotSink, SeveralStreamsBecomeSeveralFiles) {
   const TemporaryFolder folder;
-  const auto sink = make_mot_sink(folder.file("a.txt"));
+  const auto sink = make_mot_sink(folder / "a.txt");
   sink->open_stream(stream_info(0));
   sink->write(one_car(0, 0), {});
   sink->close_stream(0);
@@ -187,36 +191,35 @@ TEST(MotSink, SeveralStreamsBecomeSeveralFiles) {
   sink->write(one_car(2, 5), {});
   sink->finish();
   EXPECT_EQ(folder.names(), (std::set<std::string>{"a-0.txt", "a-2.txt"}));
-  EXPECT_EQ(content_of(folder.file("a-2.txt")), "6,-1,10.5,20,99.76,200.1,0.91,-1,-1,-1\n");
-  EXPECT_EQ(sink->paths(),
-            (std::vector<std::string>{folder.file("a-0.txt"), folder.file("a-2.txt")}));
+  EXPECT_EQ(contents(folder / "a-2.txt"), "6,-1,10.5,20,99.76,200.1,0.91,-1,-1,-1\n");
+  EXPECT_EQ(sink->paths(), (std::vector<std::string>{folder / "a-0.txt", folder / "a-2.txt"}));
 }
 
 TEST(MotSink, AFailureLeavesTheTemporaryAndTheOldFile) {
   const TemporaryFolder folder;
-  std::ofstream(folder.file("a.txt")) << "of an earlier run";
+  std::ofstream(folder / "a.txt") << "of an earlier run";
   {
-    const auto sink = make_mot_sink(folder.file("a.txt"));
+    const auto sink = make_mot_sink(folder / "a.txt");
     sink->open_stream(stream_info(0));
     sink->write(one_car(0, 0), {});
   }
-  EXPECT_EQ(content_of(folder.file("a.txt")), "of an earlier run");
+  EXPECT_EQ(contents(folder / "a.txt"), "of an earlier run");
   EXPECT_EQ(folder.names().size(), 2u);
 }
 
 TEST(MotSink, AStreamThatCannotBeNamedDoesNotKeepTheOthersFromIt) {
   const TemporaryFolder folder;
-  const auto sink = make_mot_sink(folder.file("a.txt"));
+  const auto sink = make_mot_sink(folder / "a.txt");
   sink->open_stream(stream_info(0));
   sink->open_stream(stream_info(1));
-  std::filesystem::create_directories(folder.file("a-0.txt"));
+  std::filesystem::create_directories(folder / "a-0.txt");
   EXPECT_THROW(sink->finish(), Error);
-  EXPECT_TRUE(std::filesystem::is_regular_file(folder.file("a-1.txt")));
+  EXPECT_TRUE(std::filesystem::is_regular_file(folder / "a-1.txt"));
 }
 
 TEST(CocoSink, WritesResultsThatLoadResReads) {
   const TemporaryFolder folder;
-  const auto sink = make_coco_sink(folder.file("a.json"), {1, 2, 3});
+  const auto sink = make_coco_sink(folder / "a.json", {1, 2, 3});
   sink->open_stream(stream_info(0));
   sink->open_stream(stream_info(3));
   sink->write(frame_result(0, 11), {});
@@ -230,7 +233,7 @@ TEST(CocoSink, WritesResultsThatLoadResReads) {
   sink->write(result, {});
   EXPECT_FALSE(folder.names().contains("a.json"));
   sink->finish();
-  EXPECT_EQ(content_of(folder.file("a.json")),
+  EXPECT_EQ(contents(folder / "a.json"),
             "[\n"
             R"({"image_id":12,"category_id":3,"bbox":[10.5,20,99.756,200.1],"score":0.91},)"
             "\n"
@@ -242,11 +245,11 @@ TEST(CocoSink, WritesResultsThatLoadResReads) {
 
 TEST(CocoSink, NothingFoundIsAnEmptyArray) {
   const TemporaryFolder folder;
-  const auto sink = make_coco_sink(folder.file("a.json"));
+  const auto sink = make_coco_sink(folder / "a.json");
   sink->open_stream(stream_info(0));
   sink->write(frame_result(0, 0), {});
   sink->finish();
-  EXPECT_EQ(json::parse(content_of(folder.file("a.json"))), json::array());
+  EXPECT_EQ(json::parse(contents(folder / "a.json")), json::array());
 }
 
 TEST(TextSinks, AFullDiskIsAnErrorThatNamesIt) {

@@ -1,26 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "video/clips.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
 
 namespace peregrine::testing {
-
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "peregrine-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-  path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 bool has_program(const char* name) {
   return std::system((std::string("command -v ") + name + " > /dev/null").c_str()) == 0;

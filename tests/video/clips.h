@@ -2,28 +2,16 @@
 // Clips made on the spot with the ffmpeg program, and what tests read from sources.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "peregrine/error.h"
+#include "testing/temporary_folder.h"
 #include "video/source.h"
 
 namespace peregrine::testing {
-
-/// A folder that goes away with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 bool has_program(const char* name);
 /// Runs a shell command; its standard output. Fails the test when it fails.

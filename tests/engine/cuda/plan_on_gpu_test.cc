@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <random>
 
 #include <gtest/gtest.h>
 
@@ -18,23 +17,18 @@
 #include "model/onnx_reader.h"
 #include "model/reference/interpreter.h"
 #include "testing/expect_error.h"
+#include "testing/temporary_folder.h"
 
 namespace peregrine::engine {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::expect_error;
 using testing::ModelBuilder;
 
 class PlanOnGpu : public ::testing::Test {
  protected:
-  PlanOnGpu()
-      : folder_(fs::temp_directory_path() /
-                ("peregrine-gpu-" + std::to_string(std::random_device{}()))),
-        onnx_((folder_ / "small.onnx").string()),
-        plan_((folder_ / "small.plan").string()) {
-    fs::create_directories(folder_);
-    setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
+  PlanOnGpu() {
+    setenv("XDG_CACHE_HOME", folder_.path().c_str(), 1);
     ModelBuilder model;
     model.input("x", {-1, 3, 32, 32})
         .weights("w1", {16, 3, 3, 3}, 1, 0.3f)
@@ -46,10 +40,7 @@ class PlanOnGpu : public ::testing::Test {
         .output("y");
     std::ofstream(onnx_, std::ios::binary) << model.bytes();
   }
-  ~PlanOnGpu() override {
-    unsetenv("XDG_CACHE_HOME");
-    fs::remove_all(folder_);
-  }
+  ~PlanOnGpu() override { unsetenv("XDG_CACHE_HOME"); }
 
   compiler::Plan build() const {
     BuildRequest request;
@@ -80,8 +71,8 @@ class PlanOnGpu : public ::testing::Test {
     return difference.relative_l2();
   }
 
-  const fs::path folder_;
-  const std::string onnx_, plan_;
+  const testing::TemporaryFolder folder_;
+  const std::string onnx_ = folder_ / "small.onnx", plan_ = folder_ / "small.plan";
 };
 
 TEST_F(PlanOnGpu, AnswersLikeItsReferenceThroughAFile) {
@@ -125,7 +116,7 @@ TEST_F(PlanOnGpu, IsBuiltOnceAndAgainWhenTheMachineChanged) {
   identity.model_sha256 = model::model_digest(onnx_);
   identity.precision = "fp16";
   const std::string cached = compiler::plan_cache_path(identity, {.batches = {1, 4}});
-  ASSERT_TRUE(fs::exists(cached)) << cached;
+  ASSERT_TRUE(std::filesystem::exists(cached)) << cached;
   compiler::Plan plan = compiler::read_plan(cached);
   plan.identity.driver_version -= 10;
   compiler::write_plan(plan, cached);
